@@ -98,9 +98,8 @@ def _empty_spec(config: TransformerConfig) -> "TransformerSpec":
 def _fill_config(config: Any, model: Transformer, tokenizers: Tokenizers, position_rows: int) -> None:
     vocabulary = model.vocabulary
     ids = (vocabulary.unknown, vocabulary.start, vocabulary.end, model.decoder_start_id)
-    names = ("unk_token", "bos_token", "eos_token", "decoder_start_token")
-    for name, token in zip(names, tokenizers.target.ids_to_tokens(ids), strict=True):
-        setattr(config, name, token)
+    tokens = tokenizers.target.ids_to_tokens(ids)
+    config.unk_token, config.bos_token, config.eos_token, config.decoder_start_token = tokens
     config.add_source_eos = True
     config.layer_norm_epsilon = model.config.norm_epsilon
     if model.config.positions != "rotary":  # read by `CTranslate2Engine` only

@@ -25,10 +25,11 @@ How CTranslate2 differs, and what this engine does about it:
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from nmt_cli.data.length_batching import batch_by_length
 from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES
@@ -54,7 +55,8 @@ MAX_FLOAT32_BATCH_TOKENS = 2048  # whose larger matrix products gain from larger
 MAX_POSITIONS_PER_CALL = 1 << 20  # `search` sorts and batches them
 
 
-class _Candidate(NamedTuple):
+@dataclass
+class _Candidate:
     """A hypothesis as CTranslate2 returns it."""
 
     tokens: list[str]  # without the end of sentence
@@ -62,20 +64,21 @@ class _Candidate(NamedTuple):
     log_probability: float  # of the tokens, and of the end of sentence if finished
 
 
+@dataclass
+class _Sentence:
+    """A source with the beginning of its translation, and what a search has found."""
+
+    source: TokenIds
+    prefix: TokenIds
+    candidates: list[_Candidate] = field(default_factory=list)
+
+
 class CTranslate2Engine(Engine):
     """An exported folder in CTranslate2."""
 
     concurrent_searches = 3  # so that batches are queued while others are tokenized, searched again or joined
 
-    def __init__(
-        self,
-        folder: Path,
-        device: str,
-        compute_type: str,
-        patience: float = DEFAULT_PATIENCE,
-        *,
-        workers: int | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, device: str, compute_type: str, *, workers: int | None = None) -> None:
         """`device` is auto, cpu, cuda or cuda:N; DeviceError if it is not there or does not support `compute_type`.
 
         On a CPU `workers` threads translate a batch each, with one copy of the weights; None: one on each core.
@@ -99,7 +102,7 @@ class CTranslate2Engine(Engine):
         self._translator: Any = self._open()
         self._on_gpu = not on_cpu
         after_fork(self._follow_fork)
-        self.patience = patience
+        self.patience = DEFAULT_PATIENCE
         self.scores_greedy = True
         """Whether greedy search says how probable its translations are, which takes 5 to 8 % of its time; else nan."""
         self.open_own_engine: Callable[[], Engine] | None = None
@@ -139,99 +142,86 @@ class CTranslate2Engine(Engine):
         self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
     ) -> list[list[Hypothesis]]:
         """See `Engine.search`: batches are queued, and the next free worker takes the next one."""
-        candidates = self._collect(self._queue(sources, config, prefixes, LENGTH_STEP), len(sources))
-        self._limit_lengths(sources, candidates, config, prefixes)
-        if prefixes is not None and config.beam > 1 and not config.sampling:
-            self._add_bare_prefixes(sources, candidates, prefixes, config)
+        sentences = [
+            _Sentence(source, prefix) for source, prefix in zip(sources, prefixes or [[] for _ in sources], strict=True)
+        ]
+        self._search(sentences, config, LENGTH_STEP)
+        self._limit_lengths(sentences, config)
+        if prefixes and config.beam > 1 and not config.sampling:
+            self._add_bare_prefixes(sentences, config)
         keep_finished_scores = not (config.sampling or config.min_length or prefixes)
-        self._rescore(sources, candidates, unfinished_only=keep_finished_scores)
+        self._rescore(sentences, unfinished_only=keep_finished_scores)
         copies = config.n_best if config.sampling and config.top_k == 1 else 1  # of the only sample that there is
-        return [self._rank(sentence_candidates * copies, config) for sentence_candidates in candidates]
+        return [self._rank(sentence.candidates * copies, config) for sentence in sentences]
 
-    def _queue(
-        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None, length_step: int
-    ) -> list[tuple[int, Any]]:
-        """Queue batches of equal maximum length; the future translation of each sentence."""
-        pending: list[tuple[int, Any]] = []
-        for sentences, max_length in self._batches(sources, config, prefixes, length_step):
-            batch_prefixes = None if prefixes is None else [prefixes[sentence] for sentence in sentences]
+    def _search(self, sentences: list[_Sentence], config: SearchConfig, length_step: int) -> None:
+        """Set the candidates of each sentence, in batches of equal maximum length."""
+        pending: list[tuple[_Sentence, Any]] = []
+        for batch, max_length in self._batches(sentences, config, length_step):
+            source_tokens, prefix_tokens = self._to_tokens(batch)
             futures = self.translator.translate_batch(
-                [self._to_source_tokens(sources[sentence]) for sentence in sentences],
-                None if batch_prefixes is None else [self._to_target_tokens(ids) for ids in batch_prefixes],
+                source_tokens,
+                prefix_tokens if batch[0].prefix else None,
                 max_decoding_length=max_length,
                 asynchronous=True,
                 **self._options(config),
             )
-            pending += zip(sentences, futures, strict=True)
-        return pending
-
-    def _collect(self, pending: list[tuple[int, Any]], sentence_count: int) -> list[list[_Candidate]]:
-        candidates: list[list[_Candidate]] = [[] for _ in range(sentence_count)]
+            pending += zip(batch, futures, strict=True)
         for sentence, future in pending:
             translation = future.result()
             scores = translation.scores or [math.nan] * len(translation.hypotheses)
-            for tokens, score in zip(translation.hypotheses, scores, strict=True):
-                candidates[sentence].append(self._make_candidate(tokens, score))
-        return candidates
+            sentence.candidates = [
+                self._make_candidate(tokens, score)
+                for tokens, score in zip(translation.hypotheses, scores, strict=True)
+            ]
 
-    def _limit_lengths(
-        self,
-        sources: list[TokenIds],
-        candidates: list[list[_Candidate]],
-        config: SearchConfig,
-        prefixes: list[TokenIds] | None,
-    ) -> None:
+    def _limit_lengths(self, sentences: list[_Sentence], config: SearchConfig) -> None:
         """Give sentences that reached their own maximum length the candidates of a search with it.
 
         A greedy search with a smaller maximum writes the beginning of the same.
         """
         runaways = []
-        for sentence, (ids, sentence_candidates) in enumerate(zip(sources, candidates, strict=True)):
-            longest = max((len(candidate.tokens) for candidate in sentence_candidates), default=0)
-            prefix_length = len(prefixes[sentence]) if prefixes else 0
-            max_length = self._max_length(len(ids), config, prefix_length)
-            if not longest >= max_length < self._max_length(_round_up(len(ids), LENGTH_STEP), config, prefix_length):
+        for sentence in sentences:
+            longest = max((len(candidate.tokens) for candidate in sentence.candidates), default=0)
+            max_length = self._max_length(sentence, config)
+            if not longest >= max_length < self._max_length(sentence, config, LENGTH_STEP):
                 continue
             if config.beam == 1 and not config.sampling:
-                (candidate,) = sentence_candidates
-                # unfinished, so `_rescore` computes its log-probability
-                candidates[sentence] = [candidate._replace(tokens=candidate.tokens[:max_length], finished=False)]
+                (candidate,) = sentence.candidates
+                candidate.tokens = candidate.tokens[:max_length]
+                candidate.finished = False  # so `_rescore` computes its log-probability
             else:
                 runaways.append(sentence)
         if runaways:
-            runaway_prefixes = None if prefixes is None else [prefixes[sentence] for sentence in runaways]
-            pending = self._queue([sources[sentence] for sentence in runaways], config, runaway_prefixes, 1)
-            for sentence, sentence_candidates in zip(runaways, self._collect(pending, len(runaways)), strict=True):
-                candidates[sentence] = sentence_candidates
+            self._search(runaways, config, 1)
 
-    def _max_length(self, source_length: int, config: SearchConfig, prefix_length: int) -> int:
-        """The most target tokens: at least the length of the prefix, but at most what the model can write."""
-        max_length = max(config.max_target_length(source_length), prefix_length)
+    def _max_length(self, sentence: _Sentence, config: SearchConfig, length_step: int = 1) -> int:
+        """The most target tokens of a source whose length is rounded up to a multiple of `length_step`.
+
+        At least the length of the prefix, but at most what the model can write.
+        """
+        source_length = -(-len(sentence.source) // length_step) * length_step
+        max_length = max(config.max_target_length(source_length), len(sentence.prefix))
         return max_length if self.max_target_positions is None else min(max_length, self.max_target_positions - 1)
 
     def _batches(
-        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None, length_step: int
-    ) -> list[tuple[list[int], int]]:
+        self, sentences: list[_Sentence], config: SearchConfig, length_step: int
+    ) -> Iterator[tuple[list[_Sentence], int]]:
         """The sentences of each batch, and the maximum length of their translations.
-
-        Sentences whose lengths are the same, rounded up to a multiple of `length_step`, have the same maximum.
 
         All prefixes of a batch are equally long: beside a longer prefix, a hypothesis with a shorter one could not
         end early enough.
         """
-        by_limits: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for sentence, ids in enumerate(sources):
-            prefix_length = len(prefixes[sentence]) if prefixes else 0
-            by_limits[self._max_length(_round_up(len(ids), length_step), config, prefix_length), prefix_length].append(
-                sentence
-            )
-        share = sum(len(ids) + 1 for ids in sources) // self.worker_count  # no worker is left without a batch
+        by_limits: dict[tuple[int, int], list[_Sentence]] = defaultdict(list)
+        for sentence in sentences:
+            by_limits[self._max_length(sentence, config, length_step), len(sentence.prefix)].append(sentence)
+        total = sum(len(sentence.source) + 1 for sentence in sentences)
+        share = total // self.worker_count  # no worker is left without a batch
         max_positions = max(1, min(config.max_positions() // config.beam, share, self.max_batch_tokens))
-        batches = []
-        for (max_length, _), sentences in sorted(by_limits.items(), reverse=True):  # the longest first
-            for batch in batch_by_length([len(sources[sentence]) + 1 for sentence in sentences], max_positions):
-                batches.append(([sentences[index] for index in batch], max_length))
-        return batches
+        for max_length, prefix_length in sorted(by_limits, reverse=True):  # the longest first
+            alike = by_limits[max_length, prefix_length]
+            for batch in batch_by_length([len(sentence.source) + 1 for sentence in alike], max_positions):
+                yield [alike[index] for index in batch], max_length
 
     def _options(self, config: SearchConfig) -> dict[str, Any]:
         common = {
@@ -260,22 +250,13 @@ class CTranslate2Engine(Engine):
         finished = bool(tokens) and tokens[-1] == self.eos_token
         return _Candidate(tokens[:-1] if finished else tokens, finished, score * len(tokens))
 
-    def _add_bare_prefixes(
-        self,
-        sources: list[TokenIds],
-        candidates: list[list[_Candidate]],
-        prefixes: list[TokenIds],
-        config: SearchConfig,
-    ) -> None:
+    def _add_bare_prefixes(self, sentences: list[_Sentence], config: SearchConfig) -> None:
         """Add the prefix itself as a hypothesis if the end is among the `beam` best tokens after it."""
-        for sentences, max_length in self._batches(sources, config, prefixes, 1):
-            prefix_length = len(prefixes[sentences[0]])
+        for batch, max_length in self._batches(sentences, config, 1):
+            prefix_length = len(batch[0].prefix)
             if not config.min_length <= prefix_length < max_length or prefix_length == 0:
                 continue
-            sources_and_prefixes = (
-                [self._to_source_tokens(sources[sentence]) for sentence in sentences],
-                [self._to_target_tokens(prefixes[sentence]) for sentence in sentences],
-            )
+            sources_and_prefixes = self._to_tokens(batch)
             alternatives = self.translator.translate_batch(  # the best tokens except the end
                 *sources_and_prefixes,
                 beam_size=1,
@@ -287,25 +268,24 @@ class CTranslate2Engine(Engine):
                 max_input_length=0,
             )
             eos_scores = self.translator.score_batch(*sources_and_prefixes, max_input_length=0)
-            for sentence, alternative, eos_score in zip(sentences, alternatives, eos_scores, strict=True):
+            for sentence, alternative, eos_score in zip(batch, alternatives, eos_scores, strict=True):
                 if eos_score.log_probs[-1] >= alternative.scores[-1]:
-                    tokens = self._to_target_tokens(prefixes[sentence])
-                    candidates[sentence].append(_Candidate(tokens, True, sum(eos_score.log_probs)))
+                    tokens = self._to_target_tokens(sentence.prefix)
+                    sentence.candidates.append(_Candidate(tokens, True, sum(eos_score.log_probs)))
 
-    def _rescore(self, sources: list[TokenIds], candidates: list[list[_Candidate]], *, unfinished_only: bool) -> None:
+    def _rescore(self, sentences: list[_Sentence], *, unfinished_only: bool) -> None:
         """Replace log-probabilities by those of whole hypotheses, end of sentence included."""
         to_rescore = [
-            (sentence, index)
-            for sentence, sentence_candidates in enumerate(candidates)
-            for index, candidate in enumerate(sentence_candidates)
+            (sentence.source, candidate)
+            for sentence in sentences
+            for candidate in sentence.candidates
             if not (candidate.finished and unfinished_only)
         ]
         if not to_rescore:
             return
-        chosen_sources = [sources[sentence] for sentence, _ in to_rescore]
-        targets = [candidates[sentence][index].tokens for sentence, index in to_rescore]
-        for (sentence, index), log_probs in zip(to_rescore, self._score(chosen_sources, targets), strict=True):
-            candidates[sentence][index] = candidates[sentence][index]._replace(log_probability=sum(log_probs))
+        scores = self._score([source for source, _ in to_rescore], [candidate.tokens for _, candidate in to_rescore])
+        for (_, candidate), log_probs in zip(to_rescore, scores, strict=True):
+            candidate.log_probability = sum(log_probs)
 
     def max_attention_positions(self, config: SearchConfig) -> int:
         """See `Engine.max_attention_positions`: those of our own engine, for which a call is one batch."""
@@ -360,15 +340,18 @@ class CTranslate2Engine(Engine):
             for score, candidate in scored[: config.n_best]
         ]
 
+    def _to_tokens(self, sentences: list[_Sentence]) -> tuple[list[list[str]], list[list[str]]]:
+        """Sources and prefixes."""
+        return (
+            [self._to_source_tokens(sentence.source) for sentence in sentences],
+            [self._to_target_tokens(sentence.prefix) for sentence in sentences],
+        )
+
     def _to_source_tokens(self, ids: TokenIds) -> list[str]:
         return [self.source_tokens[token_id] for token_id in ids]
 
     def _to_target_tokens(self, ids: TokenIds) -> list[str]:
         return [self.target_tokens[token_id] for token_id in ids]
-
-
-def _round_up(length: int, step: int) -> int:
-    return -(-length // step) * step
 
 
 def _read_vocabulary(folder: Path, side: str) -> list[str]:

@@ -98,7 +98,9 @@ def opened(model: Transformer, tokenizers: Tokenizers, folder: Path, patience: f
     """So much patience that it goes on until no hypothesis is left, as ours may."""
     folder.mkdir(exist_ok=True)
     ctranslate2.export_model(model, tokenizers, SearchConfig(), folder, "float32")
-    return CTranslate2Engine(folder, "cpu", "float32", patience)
+    engine = CTranslate2Engine(folder, "cpu", "float32")
+    engine.patience = patience
+    return engine
 
 
 @pytest.mark.parametrize(
@@ -149,8 +151,8 @@ def test_what_does_not_end_has_the_length_that_its_own_source_allows(
         model.output.bias[tokenizers.vocabulary.end] = -30
     theirs, source_ids = opened(model, tokenizers, tmp_path), sources(tokenizers)
     queued: list[int] = []
-    queue = theirs._queue
-    monkeypatch.setattr(theirs, "_queue", lambda *given: queued.append(len(given[0])) or queue(*given))
+    search_once = theirs._search
+    monkeypatch.setattr(theirs, "_search", lambda *given: queued.append(len(given[0])) or search_once(*given))
     search = SearchConfig(beam=beam)
     results = theirs.search(source_ids, search)
     assert_found(results, model, source_ids, search)
