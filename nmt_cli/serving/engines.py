@@ -43,10 +43,9 @@ class EnginePool:
         self.metrics, self.reporter, self.task_timeout = metrics, reporter, task_timeout
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Fails with the UserError of a run that cannot be opened."""
-        self._workers: dict[int, AsyncWorker] = {}
         self.lost_runs: set[str] = set()
         """The runs that have not been opened since a worker died; another one may have them open."""
-        self._opened_runs: dict[int, set[str]] = {}  # of each worker that has not died
+        self._opened_runs: dict[AsyncWorker, set[str]] = {}  # of each worker that has not died
         self._waiting_count = 0  # workers that wait for jobs
         self._first_ready = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -67,8 +66,6 @@ class EnginePool:
         for task in self._tasks:
             with suppress(asyncio.CancelledError):
                 await task
-        for worker in self._workers.values():
-            worker.kill()
 
     async def _keep_working(self, index: int) -> None:
         if index:  # a run is exported by the first worker only
@@ -77,13 +74,10 @@ class EnginePool:
         while True:
             worker: AsyncWorker | None = None
             try:
-                worker = self._workers[index] = AsyncWorker(self._open_work, index)
-                await self._work(worker, self._opened_runs.setdefault(index, set()))
+                worker = AsyncWorker(self._open_work, index)
+                await self._work(worker)
             except (WorkerDied, WorkerError, UserError) as error:
-                self._opened_runs.pop(index, None)
                 self.lost_runs.update(self.run_names)
-                if worker is not None:
-                    worker.kill()
                 if isinstance(error, UserError):
                     return self._fail(error)
                 if isinstance(error, WorkerError) and not self._first_ready.is_set():
@@ -91,7 +85,10 @@ class EnginePool:
                 self.metrics.counts["nmt_worker_restarts_total"] += 1
                 self.reporter.warning(f"an engine worker died ({error}) and is replaced")
                 delay = 0.0 if worker is not None and worker.answered else min(MAX_RESTART_DELAY, 2 * delay + 0.5)
-                await asyncio.sleep(delay)
+            finally:
+                if worker is not None:
+                    worker.kill()
+            await asyncio.sleep(delay)
 
     def _fail(self, error: UserError) -> None:
         """End the server with an error, once the requests that wait have been told."""
@@ -99,27 +96,28 @@ class EnginePool:
         if not self.failure.done():
             self.failure.set_exception(error)
 
-    async def _work(self, worker: AsyncWorker, opened_runs: set[str]) -> None:
-        """Answer jobs, and open runs while there are none, until the worker dies; which are open is added to a set."""
-        unopened, last_batch_size = list(self.run_names), 0
+    async def _work(self, worker: AsyncWorker) -> None:
+        """Answer jobs, and open runs while there are none, until the worker dies."""
+        opened_runs = self._opened_runs[worker] = set()
+        last_batch_size = 0
         try:
             while True:
                 if last_batch_size > 1:
                     await asyncio.sleep(BATCH_WINDOW)
                 batch = self.queue.take(self._waiting_count + 1)
                 last_batch_size = len(batch)
-                if batch and batch[0].options.run not in unopened:
-                    await self._translate(worker, batch)
-                elif batch or unopened:
-                    name = batch[0].options.run if batch else unopened[0]
+                needed_runs = [batch[0].options.run] if batch else self.run_names
+                unopened_run = next((name for name in needed_runs if name not in opened_runs), None)
+                if unopened_run is not None:
                     self.queue.resubmit(batch)  # other jobs may join them meanwhile
-                    await worker.call(OpenRun(name))  # however long it takes
-                    unopened.remove(name)
-                    opened_runs.add(name)
-                    self.lost_runs.discard(name)
-                    if not unopened:
+                    await worker.call(OpenRun(unopened_run))  # however long it takes
+                    opened_runs.add(unopened_run)
+                    self.lost_runs.discard(unopened_run)
+                    if len(opened_runs) == len(self.run_names):
                         self.metrics.gauges["nmt_engines_ready"] += 1
                         self._first_ready.set()
+                elif batch:
+                    await self._translate(worker, batch)
                 else:
                     self._waiting_count += 1
                     try:
@@ -127,7 +125,8 @@ class EnginePool:
                     finally:
                         self._waiting_count -= 1
         finally:
-            if not unopened:
+            del self._opened_runs[worker]
+            if len(opened_runs) == len(self.run_names):
                 self.metrics.gauges["nmt_engines_ready"] -= 1
 
     async def _translate(self, worker: AsyncWorker, batch: list[Job]) -> None:

@@ -175,7 +175,7 @@ def test_an_idle_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
     async def check(pool: EnginePool) -> None:
         await results(pool, "a")
         assert pool.opened_runs == {"run"}
-        pool._workers[0].process.kill()
+        next(iter(pool._opened_runs)).process.kill()
         while not pool.metrics.counts["nmt_worker_restarts_total"]:  # without a job for it
             await asyncio.sleep(0.01)
         assert (pool.opened_runs, pool.lost_runs) == (set(), {"run"})
