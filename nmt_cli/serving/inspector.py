@@ -51,7 +51,8 @@ class Inspector:
     def __init__(self, work_factory: Callable[[int], "InspectionWork"], reporter: Reporter, timeout: float) -> None:
         self._open_work, self.reporter, self.timeout = work_factory, reporter, timeout
         self._worker: AsyncWorker | None = None
-        self._lock, self._waiting = asyncio.Lock(), 0
+        self._lock = asyncio.Lock()
+        self._calls: set[asyncio.Future[Any]] = set()
 
     async def inspect(self, task: InspectSentence) -> dict[str, Any]:
         """As `inspect_sentence`."""
@@ -70,11 +71,13 @@ class Inspector:
 
     async def _call(self, task: InspectSentence | AlignSentences) -> Any:
         """The result of a task; RequestError where it cannot be had."""
-        if self._waiting >= MAX_WAITING:
+        if len(self._calls) >= MAX_WAITING:
             raise RequestError(503, "Too many requests of this kind are waiting: try again later", retry_after=5)
         abandoned = asyncio.Event()
         # The call is not cancelled with its request: its answer would be taken for that of the next one.
         call = asyncio.ensure_future(self._call_in_turn(task, abandoned))
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
         call.add_done_callback(lambda done: done.cancelled() or done.exception())  # somebody has seen its error
         try:
             return await asyncio.shield(call)
@@ -82,29 +85,22 @@ class Inspector:
             abandoned.set()
 
     async def _call_in_turn(self, task: InspectSentence | AlignSentences, abandoned: asyncio.Event) -> Any:
-        self._waiting += 1
-        try:
-            async with self._lock:
-                return await self._call_with_retry(task, abandoned)
-        finally:
-            self._waiting -= 1
-
-    async def _call_with_retry(self, task: InspectSentence | AlignSentences, abandoned: asyncio.Event) -> Any:
-        for _ in range(2):
-            if abandoned.is_set():
-                return None
-            try:
-                self._worker = self._worker or AsyncWorker(self._open_work, 0)
-                await self._worker.call(OpenRun(task.run))  # however long it takes
-                return await self._worker.call(task, self.timeout)
-            except WorkerDied as death:
-                self.reporter.warning(f"the process for inspections died ({death}) and is replaced")
-                self._worker = None
-            except UserError as error:
-                raise RequestError(400, f"Invalid request: {error}") from error
-            except WorkerError as error:
-                self.reporter.warning("\n".join([f"an inspection failed: {error}", *error.__notes__]))
-                raise RequestError(500, f"The engine failed on this text: {error}") from error
+        async with self._lock:
+            for _ in range(2):
+                if abandoned.is_set():
+                    return None
+                try:
+                    self._worker = self._worker or AsyncWorker(self._open_work, 0)
+                    await self._worker.call(OpenRun(task.run))  # however long it takes
+                    return await self._worker.call(task, self.timeout)
+                except WorkerDied as death:
+                    self.reporter.warning(f"the process for inspections died ({death}) and is replaced")
+                    self._worker = None
+                except UserError as error:
+                    raise RequestError(400, f"Invalid request: {error}") from error
+                except WorkerError as error:
+                    self.reporter.warning("\n".join([f"an inspection failed: {error}", *error.__notes__]))
+                    raise RequestError(500, f"The engine failed on this text: {error}") from error
         raise RequestError(500, "The engine failed twice on this text")
 
 
