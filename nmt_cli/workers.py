@@ -71,8 +71,8 @@ class WorkerPool(Generic[Task, Result]):
         fork: bool | None = None,
     ) -> None:
         self._work_factory, self._describe_task, self._warn = work_factory, describe_task, warn
-        self._fork = is_single_threaded() if fork is None else fork
-        self._context = multiprocessing.get_context("fork" if self._fork else "spawn")
+        fork = is_single_threaded() if fork is None else fork
+        self._context = multiprocessing.get_context("fork" if fork else "spawn")
         self._retried_tasks: set[int] = set()  # tasks during which a worker died
         self._workers: list[_Worker[Task]] = []
         self.results: dict[int, Result] = {}
@@ -134,8 +134,8 @@ class WorkerPool(Generic[Task, Result]):
                 self.wait_for_results()
 
     def _start_process(self, worker_index: int) -> tuple[BaseProcess, "Connection[Any, Any]"]:
-        inherited_pipes = [worker.pipe for worker in self._workers] if self._fork else []
-        return start_worker(self._context, self._work_factory, worker_index, inherited_pipes)
+        other_pipes = [worker.pipe for worker in self._workers]
+        return start_worker(self._context, self._work_factory, worker_index, other_pipes)
 
     def _send(self, worker: _Worker[Task], task_number: int, task: Task) -> None:
         worker.task = (task_number, task)
@@ -176,18 +176,17 @@ def start_worker(
     context: BaseContext,
     work_factory: WorkFactory,
     worker_index: int,
-    inherited_pipes: Sequence["Connection[Any, Any]"] = (),
+    other_pipes: Sequence["Connection[Any, Any]"] = (),
 ) -> tuple[BaseProcess, "Connection[Any, Any]"]:
     """A process that answers tasks, and our end of its pipe: send it a task, receive its answer.
 
     An answer is ("done", result), ("user", message of a UserError) or ("bug", traceback); EOFError or OSError where the
-    process has died. `inherited_pipes` are those that a forked process must close.
+    process has died. `other_pipes` are our ends of those of other workers, which a forked process closes.
     """
     parent_pipe, child_pipe = context.Pipe()
     is_forked = context.get_start_method() == "fork"
-    if is_forked:
-        inherited_pipes = [*inherited_pipes, parent_pipe]
-    arguments = (child_pipe, work_factory, worker_index, os.getpid(), list(inherited_pipes))
+    inherited_pipes = [*other_pipes, parent_pipe] if is_forked else []
+    arguments = (child_pipe, work_factory, worker_index, os.getpid(), inherited_pipes)
     process = context.Process(  # type: ignore[attr-defined]
         target=_worker_main, args=arguments, name=f"nmt worker {worker_index}", daemon=True
     )
