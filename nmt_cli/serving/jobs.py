@@ -83,13 +83,6 @@ class Job:
         """Whether somebody waits for it."""
         return self.translation is None and not self.group.future.done()
 
-    def finish(self, translation: Translation) -> None:
-        """Say what it has become."""
-        self.translation = translation
-        self.group.unanswered_count -= 1
-        if not self.group.unanswered_count:
-            self.group.future.set_result(None)
-
 
 class JobQueue:
     """Jobs of all requests, the oldest first.
@@ -132,7 +125,10 @@ class JobQueue:
             self.metrics.counts["nmt_texts_total"] += 1
             self.metrics.counts["nmt_characters_total"] += len(job.text)
             self.metrics.gauges["nmt_queue_texts"] -= 1
-            job.finish(translation)
+            job.translation = translation
+            job.group.unanswered_count -= 1
+            if not job.group.unanswered_count:
+                job.group.future.set_result(None)
 
     def resubmit(self, jobs: list[Job]) -> None:
         """Put jobs back, first in the queue."""

@@ -1,5 +1,6 @@
 """What the server counts, in the text format of Prometheus."""
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import accumulate
@@ -25,26 +26,21 @@ class Histogram:
     """Counts of values up to each bound."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds, self.total, self.count = bounds, 0.0, 0
-        self.counts = [0] * len(bounds)
+        self.bounds, self.total = bounds, 0.0
+        self.counts = [0] * (len(bounds) + 1)  # the last: of those above every bound
 
     def observe(self, value: float) -> None:
         """Count a value."""
         self.total += value
-        self.count += 1
-        for index, bound in enumerate(self.bounds):
-            if value <= bound:
-                self.counts[index] += 1
-                return
+        self.counts[bisect_left(self.bounds, value)] += 1
 
     def lines(self, name: str, label: str = "") -> Iterator[str]:
         """The histogram as Prometheus reads it: cumulative counts, each with this label, such as `endpoint="/"`."""
         labels, label_and_comma = (f"{{{label}}}", f"{label},") if label else ("", "")
-        for bound, cumulative in zip(self.bounds, accumulate(self.counts), strict=True):
+        for bound, cumulative in zip([*self.bounds, "+Inf"], accumulate(self.counts), strict=True):
             yield f'{name}_bucket{{{label_and_comma}le="{bound}"}} {cumulative}'
-        yield f'{name}_bucket{{{label_and_comma}le="+Inf"}} {self.count}'
         yield f"{name}_sum{labels} {self.total:.6f}"
-        yield f"{name}_count{labels} {self.count}"
+        yield f"{name}_count{labels} {sum(self.counts)}"
 
 
 class Metrics:

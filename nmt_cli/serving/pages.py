@@ -2,6 +2,7 @@
 
 import hashlib
 import html
+import re
 from importlib import resources
 from pathlib import PurePath
 
@@ -17,10 +18,6 @@ MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".ico": "image/x-icon",
-    ".webmanifest": "application/manifest+json",
 }
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -86,11 +83,7 @@ class Page:
             "translation": html.escape(translation),
             "message": html.escape(message),
         }
-        parts = self._index.split("<!--")
-        content = parts[0]
-        for part in parts[1:]:  # in one pass: a text that spells a comment is not replaced
-            name, end, rest = part.partition("-->")
-            content += replacements[name] + rest if end and name in replacements else f"<!--{part}"
+        content = re.sub("<!--([a-z-]+)-->", lambda comment: replacements.get(comment[1], comment[0]), self._index)
         headers = {"Content-Security-Policy": CONTENT_POLICY, "Cache-Control": "no-store"}
         return Response(content, status, headers, media_type="text/html; charset=utf-8")
 

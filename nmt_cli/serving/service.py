@@ -102,16 +102,13 @@ class TranslationService:
         self, texts: list[str], routes: list[Route], request: TranslationRequest
     ) -> list[TranslatedText]:
         """Translate each text with the runs of its route, one after the other."""
-        is_detected = request.source == AUTO
-        results = [
-            TranslatedText(
-                [text],
-                [],
-                [SURROGATES_REPLACED] * (text != given)
-                + [_already_in(route.target)] * (is_detected and _is_left(text, route)),
-            )
-            for text, given, route in zip(texts, request.texts, routes, strict=True)
-        ]
+        results = []
+        for text, given, route in zip(texts, request.texts, routes, strict=True):
+            warnings = [SURROGATES_REPLACED] if text != given else []
+            if request.source == AUTO and not route.runs and any(map(str.isalpha, text)):
+                language = language_name(route.target)
+                warnings.append(f"taken for {language} already, and left as it is: if it is not, say its language")
+            results.append(TranslatedText([text], [], warnings))
         for step in range(max((len(route.runs) for route in routes), default=0)):
             indices = [index for index, route in enumerate(routes) if step < len(route.runs)]
             translated = await self._translate_with(
@@ -200,15 +197,6 @@ async def _without_blocking(texts: Sequence[str], work: Callable[[], T]) -> T:
 def _product(first: float | None, second: float | None) -> float | None:
     """The confidence of a translation of a translation; None where one of them is unknown."""
     return None if first is None or second is None else first * second
-
-
-def _is_left(text: str, route: Route) -> bool:
-    """Whether a text that has letters is not translated, since it is in the target language."""
-    return not route.runs and any(map(str.isalpha, text))
-
-
-def _already_in(language: str) -> str:
-    return f"taken for {language_name(language)} already, and left as it is: if it is not, say its language"
 
 
 def _probability(model: LanguageModel, text: str) -> float:

@@ -216,7 +216,7 @@ async function drawRuns() {
       const record = await call("inspect", { text: shown.text, ...shown.options, run: run.name, alternatives: false }, controller.signal);
       const words = record.target_words.flatMap((word) => [element("span", doubt(word.probability), word.text), " "]);
       const picture = matrixOf(record, "cross", -1, -1) ? matrixTable(record, "cross", -1, -1) : element("span", { class: "label" }, "no attention: one vector for the whole sentence");
-      card.replaceChildren(element("h3", {}, run.name), element("span", { class: "label" }, run.model), element("p", { lang: shown.options.target, dir: "auto" }, words), picture);
+      card.lastChild.replaceWith(element("p", { lang: shown.options.target, dir: "auto" }, words), picture);
     } catch (error) {
       if (error.name === "AbortError") return;
       card.lastChild.replaceWith(element("p", { class: "error" }, error.message));
