@@ -8,8 +8,6 @@ import re
 from typing import Any
 
 import yaml
-from yaml.composer import Composer
-from yaml.resolver import BaseResolver
 
 from nmt_cli.errors import UserError
 
@@ -36,20 +34,7 @@ def read_yaml(text: str) -> tuple[Any, LineNumbers]:
     if _SURROGATE.search(text):
         raise YamlError("not UTF-8 text")
     try:
-        depth = 0  # checked before nodes are built, which is slow and recursive
-        events = []
-        for event in yaml.parse(text, Loader=_DepthLimitedLoader):
-            events.append(event)
-            line = _line_number(event)
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise YamlError(f"line {line}: anchors are not allowed here")
-            if getattr(event, "tag", None):
-                raise YamlError(f"line {line}: tags are not allowed here")
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_DEPTH:
-                raise YamlError(f"line {line}: nested too deeply")
-        node = _EventComposer(events).get_single_node()
+        node = _Loader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         location = f"line {mark.line + 1}: " if mark else ""
@@ -60,35 +45,30 @@ def read_yaml(text: str) -> tuple[Any, LineNumbers]:
     return (None if node is None else _node_value(node, (), line_numbers)), line_numbers
 
 
-class _DepthLimitedLoader(yaml.SafeLoader):
-    """Rejects deeply nested brackets while scanning: PyYAML would look a thousand of them ahead, slowly."""
+class _Loader(yaml.BaseLoader):
+    """Makes nodes without types, and refuses what a recipe may not have before it is a node."""
+
+    depth = 0  # of nested nodes
 
     def fetch_flow_collection_start(self, token: Any) -> None:
+        """Rejects deeply nested brackets while scanning: PyYAML would look a thousand of them ahead, slowly."""
         if self.flow_level >= MAX_DEPTH:
             raise YamlError(f"line {self.line + 1}: nested too deeply")
         super().fetch_flow_collection_start(token)
 
-
-class _EventComposer(Composer, BaseResolver):
-    """Nodes of events that have been checked, without a second parsing, and without types."""
-
-    def __init__(self, events: list[yaml.Event]) -> None:
-        Composer.__init__(self)
-        BaseResolver.__init__(self)
-        self._events = events[::-1]  # the next one last
-
-    def check_event(self, *kinds: type[yaml.Event]) -> bool:
-        return isinstance(self._events[-1], kinds)
-
-    def peek_event(self) -> yaml.Event:
-        return self._events[-1]
-
-    def get_event(self) -> yaml.Event:
-        return self._events.pop()
-
-
-def _line_number(event: yaml.Event) -> int:
-    return event.start_mark.line + 1 if event.start_mark else 0
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent) or event.anchor:
+            raise YamlError(f"line {line}: anchors are not allowed here")
+        if event.tag:
+            raise YamlError(f"line {line}: tags are not allowed here")
+        if self.depth == MAX_DEPTH and isinstance(event, yaml.CollectionStartEvent):
+            raise YamlError(f"line {line}: nested too deeply")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 def _node_value(node: yaml.Node, path: tuple[str | int, ...], line_numbers: LineNumbers) -> Any:
