@@ -183,15 +183,8 @@ def build_recipe(
         "training": TrainingConfig,
         "search": SearchConfig,
     }
-    model_class = _model_class(content.get("model"), errors)
-    if model_class is not None and (leftover := _leftover_keys(content.get("model"), model_class, overridden)):
-        model_type = content["model"]["type"]
-        message = (
-            f"{model_type} has no {', '.join(leftover)}, which the recipe sets;"
-            f" --set 'model={{type: {model_type}}}' replaces the whole section"
-        )
-        errors.append(_FieldError(("model", "type"), message))
-    elif model_class is not None:
+    model_class = _model_class(content.get("model"), overridden, errors)
+    if model_class is not None:
         classes["model"] = model_class
     if "corpus" not in content:
         errors.append(_FieldError(("corpus",), "missing: a recipe must say where its text is"))
@@ -216,21 +209,27 @@ def _name_problem(name: Any) -> str | None:
     return None
 
 
-def _model_class(section: Any, errors: list[_FieldError]) -> type[ModelConfig] | None:
-    name = section.get("type", DEFAULT_MODEL) if isinstance(section, dict) else DEFAULT_MODEL
-    if isinstance(name, str) and name in MODELS:
+def _model_class(section: Any, overridden: frozenset[KeyPath], errors: list[_FieldError]) -> type[ModelConfig] | None:
+    """The class of the model section, or None after adding to `errors` what is wrong with its type."""
+    section = section if isinstance(section, dict) else {}  # what else it is gets its own message
+    name = section.get("type", DEFAULT_MODEL)
+    if not isinstance(name, str) or name not in MODELS:
+        message = f"no model {name!r}; {suggest(str(name), MODELS)}; see nmt models"
+    elif ("model", "type") in overridden and (leftover := _leftover_keys(section, name)):
+        message = (
+            f"{name} has no {', '.join(leftover)}, which the recipe sets;"
+            f" --set 'model={{type: {name}}}' replaces the whole section"
+        )
+    else:
         return config_class(name)
-    message = f"no model {name!r}; {suggest(str(name), MODELS)}; see nmt models"
     errors.append(_FieldError(("model", "type"), message))
     return None
 
 
-def _leftover_keys(section: Any, model_class: type[ModelConfig], overridden: frozenset[KeyPath]) -> list[str]:
-    """Keys of the recipe's model that the one chosen with --set model.type does not have."""
-    if ("model", "type") not in overridden:
-        return []
+def _leftover_keys(section: dict[str, Any], model: str) -> list[str]:
+    """Keys of the section that other models have, but not this one."""
     others = {key for name in MODELS for key in config_class(name).model_fields}
-    return [key for key in section if key in others - model_class.model_fields.keys()]
+    return [key for key in section if key in others - config_class(model).model_fields.keys()]
 
 
 def _parse_section(key: str, section_class: type[Section], value: Any, errors: list[_FieldError]) -> Section | None:

@@ -277,6 +277,10 @@ def test_another_model_on_the_command_line_needs_a_section_of_its_own(tmp_path: 
         "--set model.type: rnn has no d_model, heads, which the recipe sets;"
         " --set 'model={type: rnn}' replaces the whole section"
     )
+    (error,) = problems(tmp_path, MINIMAL, "model.type=rnn", "model=5")
+    assert error == "--set model: should be a mapping, not 5"
+    (error,) = problems(tmp_path, MINIMAL, "model.type=rnn", "model={cell: gru}")
+    assert error.startswith("--set model.type: transformer has no cell, which the recipe sets;")
     (error,) = problems(tmp_path, MINIMAL + "model: {d_modle: 64}", "model.type=transformer")
     assert error.endswith("model.d_modle: unknown key; did you mean d_model?")
     recipe = load_recipe(write(tmp_path, text), ["model={type: rnn}"])
