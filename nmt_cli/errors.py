@@ -1,16 +1,4 @@
-"""Errors that end a command with one line and an exit code.
-
-UserError               anything that the user can fix; exit code 2
-├── RecipeError         an invalid recipe; carries every error in it
-├── DataError           a corpus or prepared data: missing, unequal, empty, damaged
-├── RunError            a run folder: missing, incomplete, of another version, already finished
-├── TrainingError       training that diverges again and again
-└── DeviceError         a device that does not exist or has too little memory
-
-WorkerError             a worker process that died or failed; exit code 1
-
-Bugs of nmt_cli are AssertionError or whatever Python raises; they end with exit code 1.
-"""
+"""Errors that end a command with one line and an exit code; bugs are AssertionError or whatever Python raises."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -28,7 +16,7 @@ _OUT_OF_MEMORY_MESSAGES = (
 
 
 class UserError(Exception):
-    """A mistake that the user can fix; its text is one line.
+    """A mistake that the user can fix; its text is one line, and the exit code is 2.
 
     `hint` says what to do about it on the command line; only the command line prints it, after the text.
     """
@@ -47,19 +35,19 @@ class RecipeError(UserError):
 
 
 class DataError(UserError):
-    """A corpus or prepared data that cannot be used."""
+    """A corpus or prepared data that cannot be used: missing, unequal, empty, damaged."""
 
 
 class RunError(UserError):
-    """A run folder that cannot be used as asked."""
+    """A run folder that cannot be used as asked: missing, incomplete, of another version, already finished."""
 
 
 class TrainingError(UserError):
-    """Training that cannot continue with these settings."""
+    """Training that diverges again and again, and cannot continue with these settings."""
 
 
 class DeviceError(UserError):
-    """A device that does not exist or cannot do what was asked."""
+    """A device that does not exist, has too little memory or cannot do what was asked."""
 
 
 class WorkerError(Exception):
