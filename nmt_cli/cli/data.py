@@ -71,9 +71,10 @@ def check(
     findings = run_checks(recipe, overrides, out, reporter, device, report)
     if as_json:
         print_line(json.dumps([finding.record() for finding in findings], ensure_ascii=False))
-    shown = [] if as_json else [finding for finding in findings if finding.level != "note" or not quiet]
-    for finding in shown:
-        print_line(f"{finding.level:8} {finding.about}: {finding.text}")
+    else:
+        for finding in findings:
+            if finding.level != "note" or not quiet:
+                print_line(f"{finding.level:8} {finding.about}: {finding.text}")
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(2)
     if any(finding.about == "run folder" for finding in findings):

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from nmt_cli.cli.options import Json, print_line
-from nmt_cli.errors import pip_install
+from nmt_cli.errors import pip_install, pluralize
 
 if TYPE_CHECKING:  # with torch
     from nmt_cli.commands.doctor import Diagnosis, Gpu, Package, Speed
@@ -54,7 +54,7 @@ def _machine_rows(diagnosis: "Diagnosis") -> Iterator[tuple[str, str | None]]:
         "instruction sets",
         None if instruction_sets is None else ", ".join(instruction_sets) or "none that matter here",
     )
-    threads = f"{diagnosis.threads} PyTorch thread{'s' * (diagnosis.threads != 1)}"
+    threads = pluralize(diagnosis.threads, "PyTorch thread")
     load = UNKNOWN if diagnosis.load is None else f"{diagnosis.load:.1f}"
     yield "cores", f"{diagnosis.cores or UNKNOWN} usable, {threads}, load {load} before measuring"
     for number, gpu in enumerate(diagnosis.gpus):

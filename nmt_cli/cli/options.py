@@ -72,17 +72,8 @@ def open_stdin() -> BinaryIO:
         return sys.stdin.buffer
 
 
-def stdin_is_terminal() -> bool:
-    """Whether standard input is a terminal, where somebody types."""
-    return _is_terminal(sys.stdin)
-
-
-def stdout_is_terminal() -> bool:
-    """Whether standard output is a terminal, where somebody reads."""
-    return _is_terminal(sys.stdout)
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal, where somebody types or reads."""
     try:
         return stream is not None and stream.isatty()
     except ValueError:  # it is closed

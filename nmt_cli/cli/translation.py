@@ -1,7 +1,9 @@
 """nmt translate and rescore."""
 
 import json
+import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,10 +16,9 @@ from nmt_cli.cli.options import (
     Quiet,
     ScoringOverrides,
     SearchOverrides,
+    is_terminal,
     open_stdin,
     print_line,
-    stdin_is_terminal,
-    stdout_is_terminal,
 )
 from nmt_cli.cli.shards import parse_shard_options, translate_shards
 from nmt_cli.errors import UserError
@@ -98,7 +99,7 @@ def translate(
     from nmt_cli.translation.opening import TranslatorSpec
 
     reporter = Reporter(quiet)
-    interactive = not shard_request and not jsonl and stdin_is_terminal()
+    interactive = not shard_request and not jsonl and is_terminal(sys.stdin)
     abstention = _abstention(abstain_below, abstain)
     spec = TranslatorSpec(
         tuple(map(str, runs)), _with_search_options(overrides, beam, n_best, exact), device, alignments,
@@ -148,11 +149,10 @@ def _translate_stdin(
 
     stream = open_stdin()
     lines = translator.translate(stream, prefix)
-    if interactive or stdout_is_terminal():  # where a bar would be in the way of the text
-        _print_lines(lines, output_format, reporter, interactive=interactive)
-        return
-    with reporter.line_progress("translate", remaining_file_bytes(stream)) as progress:
-        _print_lines(lines, output_format, reporter, progress)
+    on_screen = interactive or is_terminal(sys.stdout)  # where a bar would be in the way of the text
+    bar = nullcontext() if on_screen else reporter.line_progress("translate", remaining_file_bytes(stream))
+    with bar as progress:
+        _print_lines(lines, output_format, reporter, progress, interactive=interactive)
 
 
 def _with_search_options(overrides: list[str], beam: int | None, n_best: int | None, exact: bool) -> tuple[str, ...]:
@@ -182,9 +182,9 @@ def _print_lines(
     lines: "Iterator[TranslatedLine]",
     output_format: "OutputFormat",
     reporter: Reporter,
-    progress: LineProgress | None = None,
+    progress: LineProgress | None,
     *,
-    interactive: bool = False,
+    interactive: bool,
 ) -> None:
     """Print the output of each line, and the summary; if the user types the input, what is unknown in it, too."""
     from nmt_cli.translation.summary import TranslationSummary

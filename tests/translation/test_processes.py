@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -235,7 +236,7 @@ def test_who_types_is_told_behind_the_translation(knowing_run: Path) -> None:
 def test_who_types_but_wants_json_or_quiet_is_not_told(
     nmt: Call, knowing_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nmt_cli.cli.translation.stdin_is_terminal", lambda: True)
+    monkeypatch.setattr("nmt_cli.cli.translation.is_terminal", lambda stream: stream is sys.stdin)
     command = ("translate", knowing_run, *CPU)
     told = "line 1: not in the training text: quux\n"
     assert nmt(*command, stdin=b"The old quux\n")[2] == told
