@@ -72,16 +72,15 @@ def _average_last(run: RunFolder, last: int | None, *, retry: bool = True) -> tu
 
 def _average_weights(checkpoints: list[Checkpoint]) -> NamedTensors:
     """The mean of the checkpoints' weights, summed in float64; RunError if names or shapes differ."""
-    sums: NamedTensors = {}
-    dtypes = {}
-    for index, checkpoint in enumerate(checkpoints):
+    first, *others = checkpoints
+    first_tensors = first.tensors()
+    sums = {name: value.double() for name, value in first_tensors.items()}
+    for checkpoint in others:
         tensors = checkpoint.tensors()
-        shapes = {name: value.shape for name, value in tensors.items()}
-        if index and shapes != {name: value.shape for name, value in sums.items()}:
-            raise RunError(
-                f"{checkpoint.folder}: its weights have other names or shapes than {checkpoints[0].folder.name}"
-            )
+        if {name: value.shape for name, value in tensors.items()} != {
+            name: value.shape for name, value in sums.items()
+        }:
+            raise RunError(f"{checkpoint.folder}: its weights have other names or shapes than {first.folder.name}")
         for name, value in tensors.items():
-            sums[name] = sums[name] + value.double() if index else value.double()
-            dtypes[name] = value.dtype
-    return {name: (value / len(checkpoints)).to(dtypes[name]) for name, value in sums.items()}
+            sums[name] += value
+    return {name: (value / len(checkpoints)).to(first_tensors[name].dtype) for name, value in sums.items()}

@@ -73,9 +73,10 @@ def import_marian(folder: Path, out: Path, source: str | None = None, target: st
 def _languages(folder: MarianFolder, source: str | None, target: str | None) -> tuple[str, str]:
     """Language codes by the user, else the tokenizer's configuration, else the name of an OPUS-MT folder."""
     name_match = re.search(r"opus-mt-(?:tc-\w+-)?(\w+)-(\w+)$", folder.path.resolve().name)
+    named = name_match.groups() if name_match else ("", "")
     codes = [
-        requested or folder.tokenizer_config.get(f"{side}_lang") or (name_match and name_match[group_index])
-        for group_index, (side, requested) in enumerate((("source", source), ("target", target)), 1)
+        requested or folder.tokenizer_config.get(f"{side}_lang") or from_name
+        for side, requested, from_name in zip(SIDES, (source, target), named, strict=True)
     ]
     if not all(isinstance(code, str) and code for code in codes):
         raise UserError(f"{folder.path}: its languages are unknown", hint="use --source and --target")

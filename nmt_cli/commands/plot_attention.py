@@ -69,7 +69,8 @@ def attention_maps(
     read, because it is copied, is in no map. DataError where `targets` has another number of lines than the input,
     UserError where there is nothing to translate. What is left out or cut is said.
     """
-    translator = _open_translator(run)
+    profile = load_profile([run.folder.path], run.recipe)
+    translator = Translator(TorchEngine(run.model), run.tokenizers, run.recipe.search, profile)
     pairs = (
         _translated_pairs(translator, stream, reporter)
         if targets is None
@@ -128,12 +129,6 @@ class _Pair(NamedTuple):
     part: int | None  # from 1; None: the line is drawn as a whole
     source: TokenIds
     target: TokenIds
-
-
-def _open_translator(run: LoadedRun) -> Translator:
-    """What translates as `nmt translate` does, with the model of the run."""
-    profile = load_profile([run.folder.path], run.recipe)
-    return Translator(TorchEngine(run.model), run.tokenizers, run.recipe.search, profile)
 
 
 def _translated_pairs(translator: Translator, stream: BinaryIO, reporter: Reporter) -> Iterator[_Pair]:
@@ -211,7 +206,11 @@ def _attention_map(run: LoadedRun, pair: _Pair, *, words: bool) -> AttentionMap:
     assert weights is not None
     source, target = _labels(run.tokenizers.source, pair.source), _labels(run.tokenizers.target, pair.target)
     attention_map = AttentionMap(pair.line_number, source, target, np.asarray(weights[0]), pair.part)
-    return _merge_to_words(attention_map, run, pair.source, pair.target) if words else attention_map
+    if not words:
+        return attention_map
+    source_word_ids, source_words = _group_words(run.tokenizers.source, pair.source)
+    target_word_ids, target_words = _group_words(run.tokenizers.target, pair.target)
+    return attention_map.merge_to_words(source_word_ids, target_word_ids, source_words, target_words)
 
 
 def _labels(tokenizer: TextTokenizer, ids: TokenIds) -> list[str]:
@@ -232,15 +231,8 @@ def _truncate(
     return [ids[:max_tokens] for ids in sequences]
 
 
-def _merge_to_words(attention_map: AttentionMap, run: LoadedRun, source: TokenIds, target: TokenIds) -> AttentionMap:
-    """The map for words; each end of sentence is a word of its own."""
-    source_word_ids, source_words = _group_words(run.tokenizers.source, source)
-    target_word_ids, target_words = _group_words(run.tokenizers.target, target)
-    return attention_map.merge_to_words(source_word_ids, target_word_ids, source_words, target_words)
-
-
 def _group_words(tokenizer: TextTokenizer, ids: TokenIds) -> tuple[list[int], list[str]]:
-    """The word of each position, the end of sentence included, and the text of each word."""
+    """The word of each position and the text of each word; the end of sentence is a word of its own."""
     word_ids = token_word_indices(tokenizer.ids_to_tokens(ids))
     count = max(word_ids, default=-1) + 1
     word_tokens: list[TokenIds] = [[] for _ in range(count)]
