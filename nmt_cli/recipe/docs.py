@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import re
 from itertools import pairwise
 from textwrap import dedent
@@ -79,12 +80,12 @@ def _options_table(section_class: type[Section]) -> str:
 
 
 def _format_default(value: Any) -> str:
-    if value is None or value == "":
-        return "null" if value is None else '""'
+    if value is None or value == "" or isinstance(value, bool):
+        return json.dumps(value)
     if isinstance(value, Section):
         keys = ", ".join(f"{key}: {_format_default(getattr(value, key))}" for key in type(value).model_fields)
         return f"{{{keys}}}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value)
 
 
 def _attribute_docstrings(section_class: type[Section]) -> dict[str, str]:

@@ -88,10 +88,8 @@ def read_recipe_text(path: Path) -> str:
 
 def first_comment(path: Path) -> str:
     """The first comment line of a recipe."""
-    for line in read_recipe_text(path).splitlines():
-        if line.startswith("#"):
-            return line.lstrip("# ").strip()
-    return ""
+    lines = read_recipe_text(path).splitlines()
+    return next((line.lstrip("# ").strip() for line in lines if line.startswith("#")), "")
 
 
 def copy_recipe(source: Path, target: str | Path) -> Path:

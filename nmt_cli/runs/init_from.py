@@ -182,8 +182,9 @@ def _resolve_init_from(recipe: Recipe, base_run: BaseRun) -> str:
     init_from, started_from = recipe.training.init_from, base_run.recipe.training.init_from
     assert init_from is not None
     run_path = _resolve_run_path(recipe, init_from)
-    stands_in = started_from is not None and base_run.folder.path != run_path
-    return started_from if started_from and stands_in and Path(started_from).name == run_path.name else str(run_path)
+    if started_from and base_run.folder.path != run_path and Path(started_from).name == run_path.name:
+        return started_from
+    return str(run_path)
 
 
 def _resolve_run_path(recipe: Recipe, path: str) -> Path:

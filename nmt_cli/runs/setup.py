@@ -141,10 +141,10 @@ class TrainingRun:
             processes=self.processes,
         )
         checkpoint = self._find_checkpoint(trainer) if resume else None
-        if config.init_from is not None and checkpoint is None:
-            self._load_initial_weights(trainer)
         if checkpoint is not None:
             self._resume(trainer, checkpoint)
+        elif config.init_from is not None:
+            self._load_initial_weights(trainer)
         return trainer
 
     def _load_initial_weights(self, trainer: Trainer) -> None:
