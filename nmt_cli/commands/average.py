@@ -77,9 +77,8 @@ def _average_weights(checkpoints: list[Checkpoint]) -> NamedTensors:
     sums = {name: value.double() for name, value in first_tensors.items()}
     for checkpoint in others:
         tensors = checkpoint.tensors()
-        if {name: value.shape for name, value in tensors.items()} != {
-            name: value.shape for name, value in sums.items()
-        }:
+        shapes = {name: value.shape for name, value in tensors.items()}
+        if shapes != {name: value.shape for name, value in sums.items()}:
             raise RunError(f"{checkpoint.folder}: its weights have other names or shapes than {first.folder.name}")
         for name, value in tensors.items():
             sums[name] += value
