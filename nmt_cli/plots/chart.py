@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from nmt_cli.reporting import Screen, Span
 
@@ -91,11 +91,9 @@ class _Canvas:
     """A grid of characters; each has 2 x 4 dots, or is one marker in plain ASCII."""
 
     def __init__(self, width: int, height: int, braille: bool) -> None:
-        self.braille, self.height = braille, height
+        self.braille = braille
         self.x_size, self.y_size = (2 * width, 4 * height) if braille else (width, height)
-        self.dot_bits = [[0] * width for _ in range(height)]
-        self.style_indices = [[-1] * width for _ in range(height)]
-        self.markers = [[" "] * width for _ in range(height)]  # in plain ASCII
+        self.cells = [[Span(" ")] * width for _ in range(height)]
 
     def draw(self, points: list[tuple[float, float]], style_index: int, *, points_only: bool) -> None:
         """Draw points whose coordinates are fractions of the width and height, from the lower left."""
@@ -118,20 +116,8 @@ class _Canvas:
 
     def row(self, row_index: int) -> Row:
         """A row, counted from the top, as spans of one colour each."""
-        spans: Row = []
-        cells = zip(
-            self.dot_bits[row_index], self.style_indices[row_index], self.markers[row_index], strict=True
-        )  # fmt: skip
-        for bits, style_index, marker in cells:
-            style = "" if style_index < 0 else COLOURS[style_index % len(COLOURS)]
-            text = marker
-            if self.braille:
-                text = chr(BRAILLE_BLANK + bits) if bits else " "
-            if spans and spans[-1].style == style:
-                spans[-1] = Span(spans[-1].text + text, style)
-            else:
-                spans.append(Span(text, style))
-        return spans
+        groups = groupby(self.cells[row_index], key=lambda cell: cell.style)
+        return [Span("".join(cell.text for cell in cells), style) for style, cells in groups]
 
     def _thicken(self, x: int, y: int, style_index: int) -> None:
         """Make an isolated point two dots wide and high."""
@@ -141,7 +127,11 @@ class _Canvas:
 
     def _set_dot(self, x: int, y: int, style_index: int, *, is_point: bool = False) -> None:
         column, row = (x // 2, y // 4) if self.braille else (x, y)
-        self.dot_bits[row][column] |= BRAILLE_DOT_BITS[x % 2][y % 4]
-        self.style_indices[row][column] = style_index
-        markers = ASCII_POINT_MARKERS if is_point else ASCII_MARKERS
-        self.markers[row][column] = markers[style_index % len(markers)]
+        if self.braille:
+            present = self.cells[row][column].text
+            dots = BRAILLE_BLANK if present == " " else ord(present)
+            text = chr(dots | BRAILLE_DOT_BITS[x % 2][y % 4])
+        else:
+            markers = ASCII_POINT_MARKERS if is_point else ASCII_MARKERS
+            text = markers[style_index % len(markers)]
+        self.cells[row][column] = Span(text, COLOURS[style_index % len(COLOURS)])
