@@ -51,7 +51,11 @@ class AttentionMap:
         Weights are summed over the subwords of a source word and averaged over those of a target word, so that rows
         that sum to one still do.
         """
-        columns, rows = (_one_hot(source_word_ids), _one_hot(target_word_ids))  # [S, words], [T, words]
+        # [S, words] and [T, words], 1 where a position belongs to a word
+        columns, rows = (
+            np.eye(max(word_ids) + 1, dtype=np.float32)[list(word_ids)]
+            for word_ids in (source_word_ids, target_word_ids)
+        )
         rows /= rows.sum(0)
         weights = np.einsum("lhts,ti,sj->lhij", self.weights, rows, columns, optimize=True)
         return AttentionMap(self.line_number, source_words, target_words, weights.astype(np.float32), self.part)
@@ -114,10 +118,3 @@ def _selected_indices(kind: str, selection: Selection, count: int) -> list[tuple
     if selection == "all":
         return [(f"{kind} {number}", [number - 1]) for number in range(1, count + 1)]
     return [(f"{kind} {selection} of {count}", [selection - 1])]
-
-
-def _one_hot(word_ids: Sequence[int]) -> NDArray[np.float32]:
-    """[positions, words], 1 where a position belongs to a word."""
-    one_hot = np.zeros((len(word_ids), max(word_ids) + 1), np.float32)
-    one_hot[np.arange(len(word_ids)), word_ids] = 1
-    return one_hot

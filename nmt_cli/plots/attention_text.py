@@ -5,6 +5,8 @@ Every cell sets its background, so that the heatmap looks the same in dark and l
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from nmt_cli.plots.attention import AttentionWeights
 from nmt_cli.plots.chart import Row
 from nmt_cli.plots.fonts import escape_controls
@@ -78,11 +80,7 @@ def _ascii_cell(weight: float, cell_width: int, max_weight: float) -> str:
 def _shaded_cell(weight: float, cell_width: int, max_weight: float) -> Span:
     fraction = weight / max_weight
     ramp_position = fraction * (len(CIVIDIS) - 1)
-    ramp_index = min(int(ramp_position), len(CIVIDIS) - 2)
-    rgb = [
-        round(a + (b - a) * (ramp_position - ramp_index))
-        for a, b in zip(CIVIDIS[ramp_index], CIVIDIS[ramp_index + 1], strict=True)
-    ]
+    rgb = [round(np.interp(ramp_position, range(len(CIVIDIS)), channel)) for channel in zip(*CIVIDIS, strict=True)]
     background = "#" + "".join(f"{channel:02x}" for channel in rgb)
     foreground = "#000000" if fraction > 0.5 else "#ffffff"
     text = f"{100 * weight:3.0f}" if cell_width == 3 and weight >= 0.095 else " " * cell_width

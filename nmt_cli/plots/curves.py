@@ -11,8 +11,6 @@ from nmt_cli.plots.training_log import SCORES, Series, TrainingHistory
 AXES = {"updates": "updates", "minutes": "minutes of training"}
 TRAINING_LOSS, VALIDATION_LOSS = "training, label-smoothed", "validation"
 MAX_MARKERS = 40  # about, per line
-
-
 SINGLE_POINT_MARKER = "_"  # a piece of line, where a curve of the training has a single point
 
 
