@@ -17,7 +17,8 @@ from nmt_cli.workers import usable_cores
 
 MAX_RESTARTS = 3  # without a new checkpoint in between
 SHUTDOWN_TIMEOUT_SECONDS = 600  # from a signal until the launcher kills; a validation may have to end first
-FINAL_EXIT_CODES = (2, 129, 130, 143)  # after a mistake of the user, SIGHUP, Ctrl-C and SIGTERM a restart is useless
+# After success, a mistake of the user, SIGHUP, Ctrl-C and SIGTERM a restart is useless.
+FINAL_EXIT_CODES = (0, 2, 129, 130, 143)
 _LAUNCHER_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -32,11 +33,6 @@ class LaunchResult(NamedTuple):
     exit_code: int
     reason: str = ""
 
-    @property
-    def is_final(self) -> bool:
-        """Whether a restart would be useless."""
-        return self.exit_code == 0 or self.exit_code in FINAL_EXIT_CODES
-
 
 def launch(process_count: int, command: list[str], progress: Callable[[], object], reporter: Reporter) -> int:
     """Run `nmt <command>` in `process_count` processes on this machine; returns the exit code for all of them.
@@ -50,7 +46,7 @@ def launch(process_count: int, command: list[str], progress: Callable[[], object
     while True:
         progress_before = progress()
         result = _run(process_count, command)
-        if result.is_final:
+        if result.exit_code in FINAL_EXIT_CODES:
             return result.exit_code
         failures = 1 if progress() != progress_before else failures + 1
         if failures > MAX_RESTARTS:

@@ -23,7 +23,7 @@ class Watchdog:
         self.name = name
         self.last_position = "at the start"
         self._timeout_seconds, self._hint = 0.0, ""
-        self._last_progress: float | None = None
+        self._last_progress = 0.0
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -61,7 +61,7 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._stopped.wait(min(self._timeout_seconds / 8, 5.0)):
             self._arm_faulthandler()
-            if self._last_progress is not None and time.monotonic() - self._last_progress > self._timeout_seconds:
+            if time.monotonic() - self._last_progress > self._timeout_seconds:
                 self._dump_and_exit()
 
     def _arm_faulthandler(self) -> None:

@@ -123,7 +123,8 @@ def test_of_several_that_failed_the_killed_one_is_named() -> None:
     failures = {0: SimpleNamespace(exitcode=1), 1: SimpleNamespace(exitcode=-signal.SIGTERM)}
     assert launcher._describe_failures({0: failures[0]}) == LaunchResult(1, "rank 0 ended with exit code 1")
     for code in (2, 128 + signal.SIGHUP):
-        assert launcher._describe_failures({0: SimpleNamespace(exitcode=code)}).is_final
+        failed = launcher._describe_failures({0: SimpleNamespace(exitcode=code)})
+        assert failed.exit_code in launcher.FINAL_EXIT_CODES
 
 
 def test_processes_of_a_launcher_know_it(monkeypatch: pytest.MonkeyPatch) -> None:
