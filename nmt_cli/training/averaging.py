@@ -38,12 +38,12 @@ class WeightAverager:
         if self.moving_average is not None:
             self.moving_average.copy_(self.parameters.flatten(checkpoint.tensors("average")))
 
-    def validation_weights(self, update: int) -> Tensor | None:
-        """The flat weights to validate after an update; None: the current ones."""
+    def validation_weights(self, update: int) -> Tensor:
+        """The flat weights to validate after an update: an average, or the current ones."""
         if self.moving_average is not None:
             return self.moving_average
         if self.config.average_checkpoints == 1:
-            return None
+            return self.parameters.master
         total, count = self.parameters.master.clone(), 1
         checkpoint_folders = self.checkpointer.scheduled_folders(self.config.validate_every, before=update)
         for path in checkpoint_folders[1 - self.config.average_checkpoints :]:
@@ -52,4 +52,4 @@ class WeightAverager:
                 count += 1
             except RunError as error:
                 self.reporter.warning(f"{error}; left out of the average")
-        return total / count if count > 1 else None
+        return total.div_(count)

@@ -97,16 +97,15 @@ class FlatParameters:
             gradient.zero_()
 
     @contextmanager
-    def swapped_in(self, flat: Tensor | None) -> Iterator[None]:
-        """Compute with other float32 weights inside the block; None: with the master weights.
+    def swapped_in(self, flat: Tensor) -> Iterator[None]:
+        """Compute with these float32 weights inside the block.
 
         On a CPU in float32, as `nmt translate` does, whatever training computes in: bfloat16 would make oneDNN compile
         kernels for the shapes of search, which keep the memory that they take. Elsewhere in the type of training.
         """
         dtype = torch.float32 if self.master.device.type == "cpu" else self.compute_copy.dtype
-        weights = (self.master if flat is None else flat).to(dtype)
         originals = [parameter.data for parameter in self._parameters]
-        for parameter, value in zip(self._parameters, self.unflatten(weights).values(), strict=True):
+        for parameter, value in zip(self._parameters, self.unflatten(flat.to(dtype)).values(), strict=True):
             parameter.data = value
         try:
             yield

@@ -157,8 +157,7 @@ class Trainer:
             while not self._is_finished():
                 self._update(bar)
                 validate_now = self._is_finished() or self.state.update % self.config.validate_every == 0
-                stop_signal = self.gradient_all_reduce.signal
-                save_now = validate_now or stop_signal is not None
+                save_now = validate_now or self.gradient_all_reduce.signal is not None
                 if self._check_divergence(save_now, bar):
                     continue
                 if self.state.update % self.config.log_every == 0:
@@ -372,9 +371,7 @@ class Trainer:
         state.last_validation_update = state.update
         is_best = judge_validation(state, validation, config)
         if is_best:
-            named_weights = self.parameters.unflatten(
-                self.parameters.master if validation_weights is None else validation_weights
-            )
+            named_weights = self.parameters.unflatten(validation_weights)
             self.checkpointer.write_best(state.update, named_weights, validation.figures())
         if is_best and state.update >= state.last_divergence_update:
             state.overcome_divergences = state.divergence_count

@@ -74,7 +74,7 @@ def test_showing_other_weights_ends_with_the_block(dtype: torch.dtype) -> None:
     before, addresses = weights.master.clone(), [parameter.data_ptr() for parameter in model.parameters()]
     with weights.swapped_in(torch.zeros_like(before)):
         assert all(float(p.detach().abs().sum()) == 0 for p in model.parameters())
-    with weights.swapped_in(None):  # on a CPU in float32
+    with weights.swapped_in(weights.master):  # on a CPU in float32
         assert all(
             torch.equal(parameter, weights.unflatten(before)[name]) for name, parameter in model.named_parameters()
         )
