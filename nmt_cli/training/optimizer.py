@@ -16,12 +16,14 @@ NORM_PART = 1 << 18  # numbers whose squares are summed at once; more lose digit
 
 
 class _Group(NamedTuple):
-    """Flat weights with the same weight decay, their gradient, and what the optimizer keeps of them."""
+    """Flat weights with the same weight decay, their gradient, and what the optimizer keeps of them (STATE_KEYS)."""
 
     weights: Tensor
     gradient: Tensor
     weight_decay: float
-    state: dict[str, Tensor]  # by STATE_KEYS
+    step: Tensor
+    exp_avg: Tensor
+    exp_avg_sq: Tensor
 
 
 class FlatOptimizer:
@@ -45,8 +47,8 @@ class FlatOptimizer:
             flat.tensor_split([parameters.matrix_numel]) for flat in (parameters.master, parameters.gradient)
         )
         self._groups = [
-            _Group(group_weights, gradient, decay, _initial_state(group_weights))
-            for group_weights, gradient, decay in zip(weights, gradients, (weight_decay, 0.0), strict=True)
+            _Group(w, gradient, decay, torch.zeros((), device=w.device), torch.zeros_like(w), torch.zeros_like(w))
+            for w, gradient, decay in zip(weights, gradients, (weight_decay, 0.0), strict=True)
         ]
 
     def step(self, learning_rate: float, max_norm: float | None) -> Tensor:
@@ -64,19 +66,17 @@ class FlatOptimizer:
 
     @torch.no_grad()
     def _step_group(self, group: _Group, learning_rate: float) -> None:
-        step, first_moment, second_moment = (group.state[key] for key in STATE_KEYS)
         beta1, beta2 = self.betas
         self.update_weights(
-            [group.weights], [group.gradient], [first_moment], [second_moment], [], [step],
+            [group.weights], [group.gradient], [group.exp_avg], [group.exp_avg_sq], [], [group.step],
             fused=True, amsgrad=False, maximize=False, beta1=beta1, beta2=beta2, lr=learning_rate,
             weight_decay=group.weight_decay, eps=self.epsilon,
         )  # fmt: skip
 
     def state_tensors(self) -> dict[str, Tensor]:
         """The moments and step counts, for a checkpoint."""
-        return {
-            f"{number}.{key}": value for number, group in enumerate(self._groups) for key, value in group.state.items()
-        }
+        groups = enumerate(self._groups)
+        return {f"{number}.{key}": getattr(group, key) for number, group in groups for key in STATE_KEYS}
 
     def reset(self) -> None:
         """Set the moments and step counts to zero, as before the first update."""
@@ -94,8 +94,3 @@ class FlatOptimizer:
             if value.shape != own_tensors[name].shape:
                 raise ValueError(f"{name} of the optimizer has another size")
             own_tensors[name].copy_(value)
-
-
-def _initial_state(weights: Tensor) -> dict[str, Tensor]:
-    tensors = (torch.zeros((), device=weights.device), torch.zeros_like(weights), torch.zeros_like(weights))
-    return dict(zip(STATE_KEYS, tensors, strict=True))
