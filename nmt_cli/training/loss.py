@@ -12,10 +12,8 @@ from nmt_cli.models.linear import gradient_of
 from nmt_cli.training.backward import backward_from
 from nmt_cli.training.ctc_loss import ctc_forward_backward, emittable_tokens, evaluate_ctc_nll
 
-MAX_LOGITS_BY_DEVICE = {"cpu": 1 << 22}
-"""Logits per chunk on a type of device: 16 MiB in float32 on a CPU."""
+MAX_CPU_LOGITS = 1 << 22  # logits per chunk on a CPU: 16 MiB in float32
 MAX_ACCELERATOR_LOGITS = 1 << 27  # on any other device, which needs large matrix products to be busy
-
 ROW_MULTIPLE = 64  # the number of scored positions is a multiple of this, so that few shapes occur
 CPU_CACHE_LOGITS = 1 << 18  # logits processed at a time on a CPU, to stay in its cache: 1 MiB
 IGNORE_INDEX = -100  # the target of a filler row
@@ -36,7 +34,7 @@ LogitsGradientFunction = Callable[[Tensor, Tensor, float], LogitsGradient]  # of
 
 def max_logits(device_type: str) -> int:
     """The most logits that are held at once on a type of device."""
-    return MAX_LOGITS_BY_DEVICE.get(device_type, MAX_ACCELERATOR_LOGITS)
+    return MAX_CPU_LOGITS if device_type == "cpu" else MAX_ACCELERATOR_LOGITS
 
 
 def forward_backward(

@@ -15,7 +15,7 @@ from nmt_cli.vocabulary import Vocabulary
 def test_groups_give_the_loss_and_gradients_of_the_whole(
     monkeypatch: pytest.MonkeyPatch, smoothing: float, chunk: int
 ) -> None:
-    monkeypatch.setitem(module.MAX_LOGITS_BY_DEVICE, "cpu", chunk)
+    monkeypatch.setattr(module, "MAX_CPU_LOGITS", chunk)
     torch.manual_seed(1)
     vocabulary = Vocabulary(source_size=40, target_size=40, joint=True)
     model = MODELS["ctc"](MODELS["ctc"].config_class.tiny_configs()[0], vocabulary)

@@ -27,7 +27,7 @@ def batch() -> tuple[Sequences, Sequences, Sequences]:
 def test_chunks_give_the_loss_and_gradients_of_the_whole(
     monkeypatch: pytest.MonkeyPatch, smoothing: float, chunk: int
 ) -> None:
-    monkeypatch.setitem(module.MAX_LOGITS_BY_DEVICE, "cpu", chunk)
+    monkeypatch.setattr(module, "MAX_CPU_LOGITS", chunk)
     monkeypatch.setattr(module, "ROW_MULTIPLE", 2)  # 14 positions are 7 times as many, in chunks of 1, 3, all
     torch.manual_seed(1)
     model = MODELS["transformer"](MODELS["transformer"].config_class.tiny_configs()[0], VOCABULARY)
@@ -81,7 +81,7 @@ def test_a_hopeless_target_has_a_finite_loss_and_a_broken_model_none() -> None:
 
 
 def test_no_tensor_holds_the_logits_of_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(module.MAX_LOGITS_BY_DEVICE, "cpu", 4 * 40)
+    monkeypatch.setattr(module, "MAX_CPU_LOGITS", 4 * 40)
     monkeypatch.setattr(module, "ROW_MULTIPLE", 2)
     sizes: list[int] = []
     original = module.logits_gradient_in_place
