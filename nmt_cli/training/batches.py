@@ -126,13 +126,11 @@ class BatchIterator:
 
     def texts(self, batch_index: BatchIndex) -> Iterator[tuple[str, str]]:
         """Source and target of each pair of a batch, decoded from its subwords."""
-        stores, tokenizers = self._stores(batch_index.epoch), self.data.tokenizers
-        stores_and_tokenizers = zip(stores, (tokenizers.source, tokenizers.target), strict=True)
-        pairs = self.pair_indices(batch_index)
-        return zip(
-            *[tokenizer.decode([store[i].tolist() for i in pairs]) for store, tokenizer in stores_and_tokenizers],
-            strict=True,
-        )
+        pairs, tokenizers = self.pair_indices(batch_index), self.data.tokenizers
+        source, target = self._stores(batch_index.epoch)
+        sources = tokenizers.source.decode([source[pair].tolist() for pair in pairs])
+        targets = tokenizers.target.decode([target[pair].tolist() for pair in pairs])
+        return zip(sources, targets, strict=True)
 
     def _make_schedule(self, epoch: int) -> EpochBatches:
         source, target = self._stores(epoch)

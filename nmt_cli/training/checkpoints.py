@@ -238,8 +238,7 @@ class Checkpointer:
         except RunError:
             if checkpoint.folder.is_dir():
                 raise
-        checkpoint = self.best()
-        return checkpoint, checkpoint.tensors()
+        return self.load_best()
 
     def best_validation(self) -> dict[str, float]:
         """Figures of the validation that chose the best checkpoint; none where there was no such validation."""

@@ -61,14 +61,12 @@ def estimate_memory(
 def _saved_activation_bytes(model: TranslationModel[Any], source_length: int, target_length: int) -> int:
     """Bytes of all tensors that a backward pass over PROBE_PAIRS pairs needs besides parameters, in float32."""
     parameter_addresses = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    bytes_by_address: dict[int, int] = {}
-    saved_tensors: list[Tensor] = []  # keeps them alive, so that no address is used twice
+    storages: dict[int, torch.UntypedStorage] = {}  # by address; kept alive, so that none is used twice
 
     def record_saved_tensor(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in parameter_addresses:
-            bytes_by_address[storage.data_ptr()] = storage.nbytes()
-            saved_tensors.append(tensor)
+            storages[storage.data_ptr()] = storage
         return tensor
 
     def make_sequences(length: int) -> Sequences:
@@ -80,4 +78,4 @@ def _saved_activation_bytes(model: TranslationModel[Any], source_length: int, ta
     with torch.autograd.graph.saved_tensors_hooks(record_saved_tensor, lambda tensor: tensor):
         forward_backward(model, make_sequences(source_length), target, target, smoothing=0.1, scale=1.0)
     model.zero_grad(set_to_none=True)
-    return sum(bytes_by_address.values())
+    return sum(storage.nbytes() for storage in storages.values())

@@ -47,7 +47,6 @@ class ReplicaThreads:
         self._executor: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
-        """The object itself."""
         return self
 
     def __exit__(self, *error: object) -> None:
