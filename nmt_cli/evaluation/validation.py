@@ -17,7 +17,7 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.distributed.process_group import ProcessGroup
 from nmt_cli.errors import UserError
-from nmt_cli.evaluation.metrics import corpus_scores, default_bleu_tokenizer, tokenizer_error
+from nmt_cli.evaluation.metrics import MetricName, corpus_scores, default_bleu_tokenizer, tokenizer_error
 from nmt_cli.inference.lines import MIN_PARALLEL_INPUT_BYTES, BlockPartitioner, BlockReader
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models.contract import TranslationModel
@@ -135,10 +135,9 @@ class Validator:
         texts = [text for text, _ in translations]
         improbability = [-probability for _, probability in translations if probability is not None]
         probability = -rarely_exceeded(improbability) if improbability else None
-        results = corpus_scores(texts, [self.split.references], ["bleu", "chrf"], tokenize=self.tokenize)
+        metrics: list[MetricName] = ["bleu", "chrf", "ter"] if self.config.metric == "ter" else ["bleu", "chrf"]
+        results = corpus_scores(texts, [self.split.references], metrics, tokenize=self.tokenize)
         scores = {result.name: result.score for result in results}
-        if self.config.metric == "ter":
-            scores["ter"] = corpus_scores(texts, [self.split.references], ["ter"])[0].score
         has_one_output = len(set(texts)) == 1 and len(set(self.split.sources)) > 1
         return ValidationResult(
             self.loss(),

@@ -11,7 +11,7 @@ AttentionType = Literal["none", "additive", "dot", "general", "concat", "cosine"
 CellType = Literal["lstm", "gru"]
 NormalizationType = Literal["layer", "rms"]
 SinusoidType = Literal["sinusoidal", "sinusoidal_halves", "sinusoidal_marianmt"]
-PositionType = Literal["sinusoidal", "sinusoidal_halves", "sinusoidal_marianmt", "learned", "rotary", "none"]
+PositionType = Literal[SinusoidType, "learned", "rotary", "none"]
 
 
 class ModelConfig(Section):

@@ -155,12 +155,11 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         outputs, summary = self.encoder(self.dropout(self.source_embedding(ids)), source)
         initial_hidden: Tensor = self.bridge(summary).tanh()
         if self.config.attention == "none":
-            # The fixed vector is all that the decoder sees of the source.
-            fixed_vector = outputs[:, 0] if self.config.bidirectional else summary
+            fixed_vector = summary  # all that the decoder sees of the source
             if self.config.bidirectional:
                 last_outputs = outputs[torch.arange(ids.shape[0], device=ids.device), source.lengths - 1]
-                encoder_units = self.config.encoder_units
-                fixed_vector = torch.cat([last_outputs[:, :encoder_units], fixed_vector[:, encoder_units:]], 1)
+                units = self.config.encoder_units
+                fixed_vector = torch.cat([last_outputs[:, :units], outputs[:, 0, units:]], 1)
             return EncoderMemory(fixed_vector.unsqueeze(1), None, None, source.lengths), initial_hidden
         keys = self.aligner.score.keys(outputs)
         mask = None if padding is None else padding[:, None]
