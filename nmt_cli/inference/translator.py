@@ -25,12 +25,12 @@ from nmt_cli.inference.degeneration import (
     repair_degenerate,
 )
 from nmt_cli.inference.familiarity import FamiliarityLimits
-from nmt_cli.inference.hidden_spans import Alignment
 from nmt_cli.inference.line_plan import LinePlan, LinePlanner, TranslationUnit
 from nmt_cli.inference.lines import list_of_lines, to_single_line
 from nmt_cli.inference.output import Candidate, TranslatedSentence, Translation, WordProbability
 from nmt_cli.inference.punctuation import drop_added_stop
 from nmt_cli.inference.segments import spaced_translations
+from nmt_cli.inference.text_edits import Alignment
 from nmt_cli.inference.unknown_tokens import SourceTokens, fill_unknown_tokens
 from nmt_cli.inference.words import place_words, words_of
 from nmt_cli.recipe.loader import change_search

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from nmt_cli.data.protected_spans import has_nothing_to_translate
 from nmt_cli.errors import UserError, WorkerError
-from nmt_cli.inference.hidden_spans import Alignment
 from nmt_cli.inference.inspection import inspect_sentence
+from nmt_cli.inference.text_edits import Alignment
 from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
 from nmt_cli.serving.errors import RequestError
