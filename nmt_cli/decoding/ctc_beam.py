@@ -9,13 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.constraints import max_ngram_count
 from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.decoding.host import source_ids, to_host
-from nmt_cli.decoding.rescoring import MAX_LOGITS_PER_CHUNK
+from nmt_cli.decoding.rescoring import MAX_LOGITS_PER_CHUNK, ctc_log_probabilities
 from nmt_cli.errors import UserError
 from nmt_cli.models.contract import NonAutoregressive, Sequences
 
@@ -130,12 +129,11 @@ def _rank(
     log_probs: Tensor, length: int, candidates: list[list[int]], config: SearchConfig, blank: int
 ) -> list[Hypothesis]:
     """Hypotheses with their log-probability summed over all alignments, best normalised score first."""
-    target_lengths = torch.tensor([len(ids) for ids in candidates])
-    flat_targets = torch.tensor([token for ids in candidates for token in ids], dtype=torch.long)
     expanded_log_probs = log_probs[:length, None].expand(-1, len(candidates), -1)
     output_lengths = torch.full((len(candidates),), length)
-    nll = functional.ctc_loss(expanded_log_probs, flat_targets, output_lengths, target_lengths, blank, "none").tolist()
+    scores = ctc_log_probabilities(expanded_log_probs, output_lengths, candidates, blank)
     hypotheses = [
-        Hypothesis(ids, -loss, config.normalize(-loss, len(ids) + 1)) for ids, loss in zip(candidates, nll, strict=True)
+        Hypothesis(ids, score, config.normalize(score, len(ids) + 1))
+        for ids, score in zip(candidates, scores, strict=True)
     ]
     return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)[: config.n_best]

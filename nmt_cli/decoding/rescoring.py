@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from nmt_cli.data.length_batching import batch_by_length
@@ -81,10 +82,16 @@ def _score_ctc(model: NonAutoregressive[Any], sources: list[TokenIds], targets: 
         chunk = targets[start : start + chunk_size]
         log_probs = model.output_logits(hidden[start : start + chunk_size]).float().log_softmax(-1)  # [b, U, V]
         emitted = output_lengths[start : start + chunk_size].cpu()
-        flat_targets = torch.tensor([token for target in chunk for token in target], dtype=torch.long)
-        target_lengths = torch.tensor([len(target) for target in chunk])
-        nll = functional.ctc_loss(
-            log_probs.transpose(0, 1).cpu(), flat_targets, emitted, target_lengths, model.blank_id, "none"
-        )  # fmt: skip
-        scores += (-nll).tolist()
+        scores += ctc_log_probabilities(log_probs.transpose(0, 1).cpu(), emitted, chunk, model.blank_id)
+    return scores
+
+
+def ctc_log_probabilities(log_probs: Tensor, lengths: Tensor, targets: list[TokenIds], blank_id: int) -> list[float]:
+    """log p of each target, summed over its alignments with the first `lengths` [B] positions of `log_probs` [U, B,
+    V]."""
+    flat_targets = torch.tensor([token for target in targets for token in target], dtype=torch.long)
+    target_lengths = torch.tensor([len(target) for target in targets])
+    scores: list[float] = (
+        -functional.ctc_loss(log_probs, flat_targets, lengths, target_lengths, blank_id, "none")
+    ).tolist()
     return scores
