@@ -166,22 +166,21 @@ def is_repetitive(source: str, text: str) -> bool:
     words = WORD.findall(text.casefold())
     if len(words) - len(set(words)) < MIN_REPEATED_WORDS and not any(map(_can_repeat, words)):
         return False
-    target_repetition = Repetition.from_text(text)
-    if target_repetition.repeated_ngram_fraction == 0.0 and max(
-        target_repetition.words, target_repetition.letters, target_repetition.other
-    ) < min(REPETITION_THRESHOLDS.values()):
+    target = Repetition.from_text(text)
+    loops = [kind for kind, threshold in REPETITION_THRESHOLDS.items() if getattr(target, kind) >= threshold]
+    repeats_ngrams = (
+        target.word_count >= NGRAM_CHECK_MIN_WORDS and target.repeated_ngram_fraction > MAX_REPEATED_NGRAM_FRACTION
+    )
+    if not loops and not repeats_ngrams:
         return False
     source_repetition = Repetition.from_text(source)
     word_repeats = max(source_repetition.words, source_repetition.letters)  # 'ha ha ha' may become 'hahaha'
-    for kind, threshold in REPETITION_THRESHOLDS.items():
-        count, source_count = getattr(target_repetition, kind), word_repeats
-        if kind == "other":
-            source_count = source_repetition.other
-        if count >= threshold and count > 1.5 * source_count + 1:
+    for kind in loops:
+        source_count = source_repetition.other if kind == "other" else word_repeats
+        if getattr(target, kind) > 1.5 * source_count + 1:
             return True
-    return target_repetition.word_count >= NGRAM_CHECK_MIN_WORDS and target_repetition.repeated_ngram_fraction > max(
-        MAX_REPEATED_NGRAM_FRACTION, source_repetition.repeated_ngram_fraction + MAX_REPEATED_NGRAM_FRACTION / 2
-    )
+    allowed_fraction = source_repetition.repeated_ngram_fraction + MAX_REPEATED_NGRAM_FRACTION / 2
+    return repeats_ngrams and target.repeated_ngram_fraction > allowed_fraction
 
 
 def _search_again(

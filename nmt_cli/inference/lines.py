@@ -281,13 +281,12 @@ class BlockReader:
 
     def raise_error(self) -> None:
         """Raise what ended the input before its time, if anything; to be called after the last block."""
-        if self._error is None and self.lines.error is not None:
-            raise self.lines.error
-        if self._error is None and self._prefixes is not None and next(self._prefixes, None) is not None:
+        error = self._error or self.lines.error
+        if error is None and self._prefixes is not None and next(self._prefixes, None) is not None:
             line_count = self.lines.line_count
-            self._error = DataError(f"{self.prefix_path}: more lines than the input, which has {line_count:,}")
-        if self._error is not None:
-            raise self._error
+            error = DataError(f"{self.prefix_path}: more lines than the input, which has {line_count:,}")
+        if error is not None:
+            raise error
 
 
 def remaining_file_bytes(stream: BinaryIO) -> int | None:

@@ -75,12 +75,10 @@ class Protector:
 
     def _mask_signs(self, piece: Piece) -> Piece:
         """The piece with its emoji and unknown signs masked, too."""
-        if self._unseen is not None:
-            piece = piece._replace(text=self._unseen.replace_full_stops(piece.text))
-        signs = find_emoji(piece.text)
-        if self._unseen is not None:
-            signs += self._unseen.signs(piece.text)
-        return _mask_more(piece, signs)
+        if self._unseen is None:
+            return _mask_more(piece, find_emoji(piece.text))
+        piece = piece._replace(text=self._unseen.replace_full_stops(piece.text))
+        return _mask_more(piece, find_emoji(piece.text) + self._unseen.signs(piece.text))
 
     def hide(self, piece: Piece, language_tag: str = "") -> HiddenSpans | None:
         """A piece as the model reads it, after a language tag; None where nothing in it is protected."""
