@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import NamedTuple
 
 from nmt_cli.data.protected_spans import has_nothing_to_translate
 from nmt_cli.data.sentences.missing_stops import split_at_missing_stops
@@ -14,9 +13,11 @@ from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import TokenIds
 from nmt_cli.inference.casing import CaseHandler
+from nmt_cli.inference.degeneration import DecodedHypothesis, Diagnosis
 from nmt_cli.inference.hidden_spans import HiddenSpans
 from nmt_cli.inference.lines import LINE_BREAKS, SURROGATES_REPLACED, replace_surrogates
 from nmt_cli.inference.masks import mask_known, unmask
+from nmt_cli.inference.output import Candidate
 from nmt_cli.inference.pieces import COLUMN_END, Piece, split_into_pieces
 from nmt_cli.inference.protection import SEPARATORS, Protector
 from nmt_cli.inference.segments import Segment, split_at_clauses, split_line
@@ -25,26 +26,37 @@ from nmt_cli.vocabulary import BREAK_MARK, SPAN_MARK
 EDGE_SPACES = f" \t\xa0\u3000{LINE_BREAKS}"  # at the ends of a line: indentation, empty columns of a table or lines
 
 
-class TranslationUnit(NamedTuple):
-    """What is translated as a whole: sentences of a line, or a segment of a long one."""
+@dataclass
+class TranslationUnit:
+    """What is translated as a whole, sentences of a line or a segment of a long one, and what comes of it."""
 
     segment: Segment
-    source_ids: TokenIds = []  # noqa: RUF012 (never changed) cut to the length that is read
+    source_ids: TokenIds = field(default_factory=list)  # cut to the length that is read
     prefix: str = ""
-    prefix_ids: TokenIds = []  # noqa: RUF012
+    prefix_ids: TokenIds = field(default_factory=list)
     given: str | None = None
     """Its translation where that needs no search: itself if it is copied, or sentences of the line's prefix."""
     sentence_count: int = 1
     hidden: HiddenSpans | None = None
     """What of the segment must not change, where there is anything."""
-
     language_tag: str = ""
     """What its source ids begin with, before the segment's."""
+    hypotheses: list[DecodedHypothesis] = field(default_factory=list)
+    """What search found, best first."""
+    diagnosis: Diagnosis | None = None
+    candidates: list[Candidate] = field(default_factory=list)
 
     @property
     def read_text(self) -> str:
         """The text that the model reads."""
         return self.segment.text if self.hidden is None else self.hidden.read_text
+
+    @property
+    def written_text(self) -> str:
+        """What is given, or what the model wrote; empty where search found nothing."""
+        if self.given is not None:
+            return self.given
+        return self.hypotheses[0].text if self.hypotheses else ""
 
 
 @dataclass
@@ -60,6 +72,11 @@ class LinePlan:
     """Whether a sentence was too long and is translated in segments."""
     truncated_tokens: int = 0  # source tokens that are in no unit
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def searched_units(self) -> list[TranslationUnit]:
+        """The units whose translation is searched for."""
+        return [unit for unit in self.units if unit.given is None]
 
 
 class LinePlanner:
@@ -108,22 +125,25 @@ class LinePlanner:
                 self._add_units(plan, piece, next(encoded), sentence_count)
         return plans
 
-    def verbatim(self, units: Sequence[TranslationUnit]) -> list[TranslationUnit | None]:
-        """Each unit with what must not change left in what the model reads, where it may have learned to copy that.
+    def read_verbatim(self, units: Sequence[TranslationUnit]) -> list[tuple[TranslationUnit, TokenIds, HiddenSpans]]:
+        """Leave what must not change in what the model reads of a unit, where it may have learned to copy that.
 
-        None for a unit that has nothing of the kind, a placeholder for it, a prefix, or too many tokens.
+        These units, each with its source ids and what was hidden of it until now. Not a unit that has nothing of the
+        kind, a placeholder for it, a prefix, or too many tokens.
         """
-        texts = [unit.language_tag + self.casing.model_form(self.normalizer(unit.segment.text)) for unit in units]
-        limit = min(self.max_source_tokens, self.max_sentence_tokens or self.max_source_tokens)
-        return [
-            unit._replace(source_ids=ids, hidden=None)
-            if unit.hidden is not None
-            and not unit.prefix
-            and len(ids) <= limit
-            and self.protector.may_copy(unit.hidden)
-            else None
-            for unit, ids in zip(units, self.tokenizers.source.encode(texts), strict=True)
+        hidden = [
+            (unit, unit.hidden)
+            for unit in units
+            if unit.hidden is not None and not unit.prefix and self.protector.may_copy(unit.hidden)
         ]
+        texts = [unit.language_tag + self.casing.model_form(self.normalizer(unit.segment.text)) for unit, _ in hidden]
+        limit = min(self.max_source_tokens, self.max_sentence_tokens or self.max_source_tokens)
+        changed = []
+        for (unit, hidden_spans), ids in zip(hidden, self.tokenizers.source.encode(texts), strict=True):
+            if len(ids) <= limit:
+                changed.append((unit, unit.source_ids, hidden_spans))
+                unit.source_ids, unit.hidden = ids, None
+        return changed
 
     def translated_texts(self, line: str) -> list[str]:
         """The normalised pieces of a line, without its language tag, that are translated and not copied."""
@@ -207,9 +227,10 @@ class LinePlanner:
             plan.warnings.append(SURROGATES_REPLACED)
         if not plan.units:
             plan.warnings.append("the line is blank: its prefix was not used")
-        elif plan.is_segmented:
-            plan.units[0] = self._with_prefix(plan, plan.units[0], self.normalizer(prefix))
-        elif not self._set_prefix_pieces(plan, self._split(prefix, self._target_splitter, self._spans(plan))):
+            return
+        if not plan.is_segmented:
+            if self._set_prefix_pieces(plan, self._split(prefix, self._target_splitter, self._spans(plan))):
+                return
             piece = self._whole(plan.line)
             (ids,) = self.tokenizers.source.encode([plan.language_tag + self._model_form(piece)])
             if not piece.text or not ids:
@@ -217,14 +238,14 @@ class LinePlanner:
                 return
             plan.units.clear()
             self._add_units(plan, piece, ids, 1)
-            plan.units[0] = self._with_prefix(plan, plan.units[0], self.normalizer(prefix))
+        self._begin_with(plan, plan.units[0], self.normalizer(prefix))
 
     def _split(self, line: str, splitter: SentenceSplitter, spans: Sequence[str] | None = None) -> list[Piece]:
         """The normalised pieces of a line, with the spacing between them as it is, and what is protected in them.
 
         In a translation that is what its source has, `spans`.
         """
-        masked, masked_spans = self.protector.mask(line) if spans is None else mask_known(line, spans)
+        masked, masked_spans = self._mask(line, spans)
         splits = self.config.split == "sentences"
         pieces = split_into_pieces(
             masked if splits else masked.replace(BREAK_MARK, SPAN_MARK),
@@ -241,6 +262,9 @@ class LinePlanner:
         ]
         return self.protector.assign(pieces, masked_spans, is_source=spans is None)
 
+    def _mask(self, line: str, spans: Sequence[str] | None) -> tuple[str, tuple[str, ...]]:
+        return self.protector.mask(line) if spans is None else mask_known(line, spans)
+
     def _split_sentences(self, splitter: SentenceSplitter, text: str) -> list[str]:
         """The sentences of a text; of a source also those with no stop between them."""
         sentences, separators = splitter.split(text), self.protector.unseen_separators
@@ -255,7 +279,7 @@ class LinePlanner:
 
     def _whole(self, line: str, spans: Sequence[str] | None = None) -> Piece:
         """A line as one piece that is translated; `spans` as for `_split`."""
-        masked, masked_spans = self.protector.mask(line) if spans is None else mask_known(line, spans)
+        masked, masked_spans = self._mask(line, spans)
         text = self.normalizer(masked.replace(BREAK_MARK, SPAN_MARK))
         (piece,) = self.protector.assign([Piece(text)], masked_spans, is_source=spans is None)
         return piece
@@ -371,13 +395,13 @@ class LinePlanner:
                     return len(pieces) == 1 and unit.given.startswith(pieces[0].text)
                 pieces = pieces[1:]
             elif len(pieces) <= unit.sentence_count or index == len(plan.units) - 1:
-                plan.units[index] = self._with_prefix(plan, unit, self._unmasked(pieces))
+                self._begin_with(plan, unit, self._join(pieces).unmasked)
                 return True
             else:
                 sentences, pieces = pieces[: unit.sentence_count], pieces[unit.sentence_count :]
                 if any(piece.is_copied for piece in sentences):
                     return False
-                plan.units[index] = unit._replace(given=self._unmasked(sentences))
+                unit.given = self._join(sentences).unmasked
         return not pieces
 
     def _spans(self, plan: LinePlan) -> list[str]:
@@ -385,16 +409,12 @@ class LinePlanner:
         parts = (part for unit in plan.units if unit.hidden is not None for part in unit.hidden.parts)
         return [*self.protector.mask(plan.line)[1], *(part for part in parts if part not in SEPARATORS)]
 
-    def _unmasked(self, pieces: Sequence[Piece]) -> str:
-        """The text of pieces as it is given."""
-        return self._join(pieces).unmasked
-
-    def _with_prefix(self, plan: LinePlan, unit: TranslationUnit, prefix: str) -> TranslationUnit:
-        """The unit with a prefix, truncated to what the model can write."""
+    def _begin_with(self, plan: LinePlan, unit: TranslationUnit, prefix: str) -> None:
+        """Give a unit a prefix, truncated to what the model can write."""
         (ids,) = self.tokenizers.target.encode([prefix])
         if self.max_target_tokens is not None and len(ids) > self.max_target_tokens:
             plan.warnings.append(
                 f"the prefix is longer than the {self.max_target_tokens} subwords that the model can write: cut"
             )
             ids = ids[: self.max_target_tokens]
-        return unit._replace(prefix=prefix, prefix_ids=ids)
+        unit.prefix, unit.prefix_ids = prefix, ids

@@ -9,10 +9,10 @@ from itertools import pairwise
 
 from nmt_cli.data.protected_spans import find_spans
 from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.inference.joining import best_combinations
 from nmt_cli.inference.lines import LINE_BREAKS
 from nmt_cli.inference.output import Candidate, Translation
 from nmt_cli.inference.segments import Segment, make_segments, spaced_translations
-from nmt_cli.inference.translator import best_combinations
 
 SENTENCES_PER_JOB = 8  # of one line, about
 MAX_UNCUT_CHARACTERS = 300  # a line up to this is one piece, whatever sentences it has

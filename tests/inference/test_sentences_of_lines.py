@@ -15,10 +15,11 @@ from nmt_cli.data.normalization import NormalizationConfig
 from nmt_cli.data.text_profile import LineLengths, TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.engine import Hypothesis
+from nmt_cli.inference.joining import best_combinations
 from nmt_cli.inference.lines import SURROGATES_REPLACED, InputLine
 from nmt_cli.inference.output import Candidate, TranslatedLine
 from nmt_cli.inference.segments import Segment, spaced_translations
-from nmt_cli.inference.translator import Translator, best_combinations
+from nmt_cli.inference.translator import Translator
 from tests.streams import translate_stream
 from tests.translators import PROFILE, Echo, echo, random_translator
 
