@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import importlib
-import os
 import resource
 import signal
 import socket
@@ -104,6 +103,7 @@ class _Front:
         self._application.set_result(application)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         if not self._application.done() and scope["path"] == "/health":
             await health_response(self.settings)(scope, receive, send)
             return
@@ -199,16 +199,23 @@ def _bind(host: str, port: int, backlog: int) -> socket.socket:
     UserError where the address cannot be bound.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError, OverflowError) as error:
         raise UserError(f"--host {host}: {error}") from error
     try:
-        is_dualstack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
-        return socket.create_server(address, family=family, backlog=backlog, dualstack_ipv6=is_dualstack)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            with suppress(OSError):
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind(address)
+        listener.listen(backlog)
     except OSError as error:
+        listener.close()
         is_foreign = error.errno == errno.EADDRNOTAVAIL
         hint = "choose a --host of this machine, or 0.0.0.0 for all" if is_foreign else "choose another --port"
-        raise UserError(f"cannot listen at {host}, port {port}: {os.strerror(error.errno or 0)}", hint=hint) from error
+        raise UserError(f"cannot listen at {host}, port {port}: {error.strerror}", hint=hint) from error
+    return listener
 
 
 def _shown_address(listener: socket.socket) -> str:
