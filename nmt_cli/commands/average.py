@@ -74,7 +74,9 @@ def _average_weights(checkpoints: list[Checkpoint]) -> NamedTensors:
     """The mean of the checkpoints' weights, summed in float64; RunError if names or shapes differ."""
     first, *others = checkpoints
     first_tensors = first.tensors()
+    dtypes = {name: value.dtype for name, value in first_tensors.items()}
     sums = {name: value.double() for name, value in first_tensors.items()}
+    del first_tensors
     for checkpoint in others:
         tensors = checkpoint.tensors()
         shapes = {name: value.shape for name, value in tensors.items()}
@@ -82,4 +84,4 @@ def _average_weights(checkpoints: list[Checkpoint]) -> NamedTensors:
             raise RunError(f"{checkpoint.folder}: its weights have other names or shapes than {first.folder.name}")
         for name, value in tensors.items():
             sums[name] += value
-    return {name: (value / len(checkpoints)).to(first_tensors[name].dtype) for name, value in sums.items()}
+    return {name: (value / len(checkpoints)).to(dtypes[name]) for name, value in sums.items()}

@@ -215,7 +215,7 @@ def _model_class(section: Any, overridden: frozenset[KeyPath], errors: list[_Fie
     name = section.get("type", DEFAULT_MODEL)
     if not isinstance(name, str) or name not in MODELS:
         message = f"no model {name!r}; {suggest(str(name), MODELS)}; see nmt models"
-    elif ("model", "type") in overridden and (leftover := _leftover_keys(section, name)):
+    elif "type" in section and ("model", "type") in overridden and (leftover := _leftover_keys(section, name)):
         message = (
             f"{name} has no {', '.join(leftover)}, which the recipe sets;"
             f" --set 'model={{type: {name}}}' replaces the whole section"

@@ -280,7 +280,7 @@ def test_another_model_on_the_command_line_needs_a_section_of_its_own(tmp_path: 
     (error,) = problems(tmp_path, MINIMAL, "model.type=rnn", "model=5")
     assert error == "--set model: should be a mapping, not 5"
     (error,) = problems(tmp_path, MINIMAL, "model.type=rnn", "model={cell: gru}")
-    assert error.startswith("--set model.type: transformer has no cell, which the recipe sets;")
+    assert error.startswith("--set model.cell: unknown key; choose from type, d_model,")
     (error,) = problems(tmp_path, MINIMAL + "model: {d_modle: 64}", "model.type=transformer")
     assert error.endswith("model.d_modle: unknown key; did you mean d_model?")
     recipe = load_recipe(write(tmp_path, text), ["model={type: rnn}"])

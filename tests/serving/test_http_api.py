@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from nmt_cli.inference.inspection import inspect_sentence
 from nmt_cli.inference.lines import SURROGATES_REPLACED
 from nmt_cli.serving.jobs import JobQueue
 from nmt_cli.serving.metrics import Metrics
+from nmt_cli.serving.server import _bind
 from nmt_cli.serving.service import TranslationRequest, TranslationService
 from nmt_cli.serving.settings import Limits, ServedRun
 from nmt_cli.serving.texts import TranslatedText
@@ -232,6 +234,24 @@ def test_other_hosts_and_origins_are_refused(server: Server) -> None:
     assert server.get("/health", Host="127.0.0.1.evil.example")[0] == 403
     assert server.get("/health", Origin="http://evil.example")[0] == 403
     assert server.get("/health", Origin=server.url)[0] == 200
+
+
+def test_the_system_does_not_wait_for_more_before_it_sends_an_answer() -> None:
+    # asyncio asks for that (TCP_NODELAY) only where the listening socket knows its protocol; else 45 ms an answer
+    async def accepted_socket() -> int:
+        delays: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def note_delay(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            delays.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with _bind("127.0.0.1", 0, 5) as listener:
+            async with await asyncio.start_server(note_delay, sock=listener):
+                _, writer = await asyncio.open_connection(*listener.getsockname())
+                writer.close()
+                return await asyncio.wait_for(delays, 10)
+
+    assert asyncio.run(accepted_socket())
 
 
 def test_unknown_addresses_are_refused(server: Server) -> None:

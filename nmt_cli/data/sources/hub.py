@@ -183,8 +183,7 @@ class MtdataDataset(LibraryDataset):
 
     def read_remote(self, bad_rows: BadRows) -> PairIterator:
         """Pairs that mtdata prints in a process of its own: it unpickles its index, which our process must not do."""
-        codes, *_ = self._run([sys.executable, "-c", LANGUAGE_CODES_SCRIPT, *self.languages])
-        requested_codes = codes.split()
+        requested_codes = " ".join(self._run([sys.executable, "-c", LANGUAGE_CODES_SCRIPT, *self.languages])).split()
         dataset_codes = self.dataset.split("-")[-2:]
         if sorted(dataset_codes) != sorted(requested_codes):
             raise DataError(f"{self.name} is {'-'.join(dataset_codes)}, not {'-'.join(requested_codes)}")
