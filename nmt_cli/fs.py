@@ -11,12 +11,15 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from nmt_cli.errors import DataError, RunError, UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MAX_JSON_BYTES = 16 << 20  # a manifest has some thousand bytes
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -69,6 +72,19 @@ def write_json(
     """Replace a JSON file as `atomic_write_text` does; `indent` and `ensure_ascii` as for json.dumps."""
     text = json.dumps(content, indent=indent, ensure_ascii=ensure_ascii) + "\n"
     atomic_write_text(path, text, concurrent=concurrent)
+
+
+def write_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: dict[str, str] | None = None) -> None:
+    """Write a file of safetensors, readable for whom new files are; OSError or SafetensorError on failure.
+
+    The library's own files are readable for their owner alone.
+    """
+    from safetensors.torch import save_file
+
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(dict(tensors), path, metadata)
+    path.chmod(mode)
 
 
 @contextmanager

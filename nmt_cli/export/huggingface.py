@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors.torch import save_file
 from tokenizers import processors
 from torch import Tensor, nn
 
@@ -22,7 +21,7 @@ from nmt_cli.decoding.engine import Engine
 from nmt_cli.device import find_device
 from nmt_cli.export.format import position_limit
 from nmt_cli.export.huggingface_engine import HuggingFaceEngine, beam_options
-from nmt_cli.fs import write_json
+from nmt_cli.fs import write_json, write_tensors
 from nmt_cli.models.attention import MultiHeadAttention
 from nmt_cli.models.configs import ModelConfig, TransformerConfig
 from nmt_cli.models.contract import TranslationModel
@@ -71,7 +70,7 @@ def export_model(
     assert isinstance(model, Transformer) and quantization == "float32"
     max_positions = position_limit(model.max_source_positions, search, MIN_POSITIONS)
     tensors = {name: value.clone().contiguous() for name, value in _marian_tensors(model, max_positions).items()}
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    write_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
     _marian_config(model, max_positions).save_pretrained(folder)
     _generation_config(model.vocabulary, search, max_positions).save_pretrained(folder)
     sides = {} if languages is None else dict(zip(("source_lang", "target_lang"), languages, strict=True))

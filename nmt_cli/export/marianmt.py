@@ -213,7 +213,11 @@ def read_weights(folder: MarianFolder) -> NamedTensors:
     """The tensors by their names in MarianMT, in float32; RunError if the file is damaged."""
     path = folder.path / WEIGHTS_FILE
     try:
+        with open(path, "rb"):  # safetensors says that a file that may not be read is not there
+            pass
         return {name: value.float() for name, value in load_file(path).items()}
+    except PermissionError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from error
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path}: damaged: {error}") from error
 

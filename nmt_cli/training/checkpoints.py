@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from safetensors import SafetensorError
 
 from nmt_cli.errors import RunError
-from nmt_cli.fs import delete_folder, fsync, read_json, sha256_of_file, wrap_io_errors, write_json
+from nmt_cli.fs import delete_folder, fsync, read_json, sha256_of_file, wrap_io_errors, write_json, write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,6 +75,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 def _has_hash(path: Path, expected_hash: str) -> bool:
     try:
         return path.is_file() and sha256_of_file(path) == expected_hash
+    except PermissionError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from error
     except OSError:  # a training has deleted it meanwhile, or the disk cannot be read
         return False
 
@@ -104,12 +106,10 @@ def _write_files(
     temporary_folder: Path, tensor_groups: Mapping[str, NamedTensors], state: dict[str, Any]
 ) -> dict[str, Any]:
     """Write and sync all files of a checkpoint; returns the content of state.json."""
-    from safetensors.torch import save_file
-
     hashes = {}
     for name, tensors in tensor_groups.items():
         path = temporary_folder / f"{name}.safetensors"
-        save_file({key: value.contiguous() for key, value in tensors.items()}, path)
+        write_tensors(path, {key: value.contiguous() for key, value in tensors.items()})
         fsync(path)
         hashes[path.name] = sha256_of_file(path)
     content = {"format": FORMAT_VERSION, **state, "files": hashes}

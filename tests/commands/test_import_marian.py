@@ -1,7 +1,9 @@
 """nmt import: a MarianMT folder that transformers wrote becomes a run."""
 
+import errno
 import io
 import json
+import os
 import random
 import shutil
 import sys
@@ -19,7 +21,7 @@ from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError, RunError, UserError
-from nmt_cli.export import huggingface
+from nmt_cli.export import huggingface, marianmt
 from nmt_cli.export.exporting import export
 from nmt_cli.export.marianmt import MarianFolder, search_section
 from nmt_cli.recipe.loader import build_recipe, load_recipe
@@ -351,6 +353,17 @@ def test_a_model_in_the_format_of_marian_is_to_be_converted(tmp_path: Path) -> N
     (tmp_path / "opus.npz").touch()
     with pytest.raises(RunError, match="Marian's own format: convert it with transformers first"):
         import_marian(tmp_path, tmp_path / "run")
+
+
+def test_weights_that_may_not_be_read_are_not_called_damaged(
+    tmp_path: Path, opus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:  # tests may run as a user who may read everything
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(marianmt, "load_file", refuse)
+    with pytest.raises(RunError, match=r"model\.safetensors: cannot be read: Permission denied$"):
+        import_marian(opus, tmp_path / "imported")
 
 
 def test_damaged_files_are_named(tmp_path: Path, opus: Path) -> None:

@@ -106,6 +106,32 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(damage: str, t
     assert "\n" not in damaged[0]
 
 
+def test_weights_are_readable_for_whom_other_files_are(tmp_path: Path) -> None:
+    previous = os.umask(0o027)
+    try:
+        checkpointer = run_with(tmp_path, 1)
+    finally:
+        os.umask(previous)
+    (folder,) = checkpointer.step_folders()
+    assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()} == {
+        "model.safetensors": 0o640, "optimizer.safetensors": 0o640, "state.json": 0o640,
+    }  # fmt: skip
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder,) = run_with(tmp_path, 1).step_folders()
+
+    def refuse(path: Path) -> str:  # tests may run as a user who may read everything
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(module, "sha256_of_file", refuse)
+    with pytest.raises(RunError) as caught:
+        module.read_checkpoint(folder)
+    assert str(caught.value) == f"{folder / 'model.safetensors'}: cannot be read: Permission denied"
+
+
 def test_where_all_are_damaged_all_are_named(tmp_path: Path) -> None:
     checkpointer = run_with(tmp_path, 1, 2)
     for path in checkpointer.step_folders():
