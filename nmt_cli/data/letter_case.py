@@ -40,7 +40,7 @@ _INNER_PERIOD = re.compile(r"\w\.\w")
 _SLIP = re.compile("AA+a+|aAA+")
 _SENTENCE_START = re.compile(rf"(?:\A|[{FINAL_MARKS}]\s+){_OPENING}[^\W\d_]")
 _TITLED_LANGUAGES = ("en", "eng")
-_DOTTED_I_LANGUAGES = ("tr", "az", "tur", "aze", "azj")
+_DOTTED_I_LANGUAGES = ("tr", "az", "tur", "aze", "azj", "crh", "gag", "zza", "diq", "kiu")  # that have ı, too
 _IJ_LANGUAGES = ("nl", "nld", "dut")  # IJ is one letter
 
 

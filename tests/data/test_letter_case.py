@@ -50,6 +50,7 @@ def test_what_is_written_in_capitals(text: str, expected: bool) -> None:
     [
         ("Die Straße ist größer.", "de", "DIE STRASSE IST GRÖSSER."),
         ("ince bir ışık", "tr", "İNCE BİR IŞIK"),
+        *[("ilk ıssız", code, "İLK ISSIZ") for code in ("crh", "gag-MD", "zza", "diq", "kiu_Latn", "azj")],
         ("Η Αθήνα μαΐου", "el", "Η ΑΘΗΝΑ ΜΑΪΟΥ"),
         (
             "See https://example.org/a or mail a@b.org, {name}!",
