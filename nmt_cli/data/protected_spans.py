@@ -108,7 +108,9 @@ _PLACEHOLDER = (
     r"(?<![\w:]):[a-z][\w+-]*:(?!\w)|(?<!\w)__\w+__(?!\w)|\[\[[^\[\]]{1,100}\]\]|\[%[^\[\]]{1,100}%\]"
 )
 _QT = rf"(?<![\d%])%[0-9]{{1,2}}(?:%[0-9]{{1,2}})*{_BEHIND}(?![.,]\d|['’](?!s\b)[^\W\d_])"  # several may be neighbours
-_PERCENT_FIRST = {"tr", "tur", "az", "aze", "azj", "eu", "eus", "baq", "ku", "kur", "kmr"}  # languages that write %5
+_PERCENT_FIRST = {  # languages that write %5, those in several scripts in the one that most of them use
+    "tr", "tur", "az", "aze", "azj", "eu", "eus", "baq", "ku", "kur", "kmr", "ks", "kas", "sd", "snd", "ug", "uig"
+}  # fmt: skip
 _ESCAPE = (  # of strings, subtitles, terminals; before a small letter only behind the end of a clause: not C:\new
     r"(?-i:\\[nrtNh](?![a-z]))|(?:(?<=\w[.!?…,;])|(?<=\w\w:)|(?<=[.!?…][)\"'”’»])|(?<=(?-i:\\[nrN])))"
     r"(?-i:\\[nN])(?!(?:u|e|i|ot)(?![a-z\s])|eq(?![a-z])|abla|otin)|"  # but not \nu, \neq, \nabla of LaTeX
@@ -221,7 +223,7 @@ def _find_messages(text: str) -> list[Span]:
 @cache
 def _has_percent_first(language: str) -> bool:
     """Whether percentages are written as '%5': as in Turkish; in Arabic and Hebrew script both are."""
-    return base_code(language) in _PERCENT_FIRST or not {"ARABIC", "HEBREW"}.isdisjoint(scripts_of(language))
+    return base_code(language) in _PERCENT_FIRST or (scripts_of(language) or {"LATIN"}) <= {"ARABIC", "HEBREW"}
 
 
 def find_emoji(text: str) -> list[Span]:

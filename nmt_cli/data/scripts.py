@@ -8,21 +8,25 @@ from nmt_cli.data.language_codes import normal_code
 
 UNSPACED_SCRIPTS = r"\u0e00-\u109f\u1780-\u17ff\u2e80-\ua4cf"
 """Characters of Thai, Lao, Tibetan, Burmese, Khmer, Chinese and Japanese, for a class of a pattern."""
+# Those in use, by CLDR's languageData
 _SCRIPTS = """\
-CYRILLIC ab abk ady av ava ba bak be bel bg bul ce che chv cu cv inh kaz kbd kir kk kom krc kum ky lez mdf mhr mk mkd \
-mn mon mrj myv os oss ru rus sah sr srp tat tg tgk tt tyv udm uk ukr uz uzb|LATIN sr srp uz uzb|\
-ARABIC apc ar ara arz ary azb ckb fa fas ks kas per pnb prs ps pus sd snd ug uig ur urd|\
-DEVANAGARI awa bh bho hi hin mag mai mar mr ne nep sa san|HEBREW he heb yi yid|ETHIOPIC am amh ti tir|\
-BENGALI as asm ben bn mni|TIBETAN bo bod dz dzo tib|THAANA div dv|GREEK el ell gre|GUJARATI gu guj|ARMENIAN arm hy hye|\
-CANADIAN iu iku|HIRAGANA ja jpn|KATAKANA ja jpn|CJK chi cmn ja jpn yue zh zho|BOPOMOFO zh zho|GEORGIAN geo ka kat|\
-KHMER khm km|KANNADA kan kn|HANGUL ko kor|LAO lao lo|MALAYALAM mal ml|MONGOLIAN mn mon|MYANMAR bur my mya shn|\
-ORIYA or ori ory|GURMUKHI pa pan|SINHALA si sin|TAMIL ta tam|TELUGU te tel|THAI th tha|OL sat|TIFINAGH zgh"""
+CYRILLIC ab abk ady av ava az aze ba bak be bel bg bos bs bul ce che chv cu cv inh kaz kbd kir kk kom krc ku kum kur \
+ky lez mdf mhr mk mkd mn mon mrj myv os oss ru rus sah sr srp tat tg tgk tk tt tuk tyv udm ug uig uk ukr uz uzb|LATIN \
+az aze bam bm bos bs cr cre ff ful ha hau iku iu kir ku kur ky may ms msa oj oji sr srp tg tgk tk tuk uz uzb|ARABIC \
+apc ar ara ary arz az azb aze ckb fa fas ha hau kas kaz kir kk ks ku kur ky may ms msa pa pan per pnb prs ps pus sd \
+snd tg tgk tk tuk ug uig ur urd uz uzb|DEVANAGARI awa bh bho hi hin kas ks mag mai mar mr ne nep sa san sd snd|HEBREW \
+he heb yi yid|ETHIOPIC am amh ti tir|BENGALI as asm ben bn mni|TIBETAN bo bod dz dzo tib|THAANA div dv|GREEK el ell \
+gre|GUJARATI gu guj|ARMENIAN arm hy hye|CANADIAN cr cre iku iu oj oji|HIRAGANA ja jpn|KATAKANA ja jpn|CJK chi cmn ja \
+jpn yue zh zho|BOPOMOFO zh zho|GEORGIAN geo ka kat|KHMER khm km|KANNADA kan kn|HANGUL ko kor|LAO lao lo|MALAYALAM mal \
+ml|MONGOLIAN mn mon|MYANMAR bur my mya shn|ORIYA or ori ory|GURMUKHI pa pan|SINHALA si sin|TAMIL ta tam|TELUGU te tel|\
+THAI th tha|OL sat|TIFINAGH zgh|ADLAM ff ful|NKO bam bm|MEETEI mni"""
 # ISO 15924, as in sr-Latn and zho_Hant
 _SUBTAGS = """\
 latn LATIN|cyrl CYRILLIC|arab ARABIC|deva DEVANAGARI|hebr HEBREW|ethi ETHIOPIC|beng BENGALI|tibt TIBETAN|thaa THAANA|\
 grek GREEK|gujr GUJARATI|armn ARMENIAN|cans CANADIAN|jpan HIRAGANA KATAKANA CJK|hani CJK|hans CJK|hant CJK BOPOMOFO|\
 geor GEORGIAN|khmr KHMER|knda KANNADA|hang HANGUL|kore HANGUL CJK|laoo LAO|mlym MALAYALAM|mong MONGOLIAN|mymr MYANMAR|\
-orya ORIYA|guru GURMUKHI|sinh SINHALA|taml TAMIL|telu TELUGU|thai THAI|olck OL|tfng TIFINAGH|nkoo NKO|syrc SYRIAC"""
+orya ORIYA|guru GURMUKHI|sinh SINHALA|taml TAMIL|telu TELUGU|thai THAI|olck OL|tfng TIFINAGH|nkoo NKO|syrc SYRIAC|\
+adlm ADLAM|mtei MEETEI"""
 _LANGUAGES = {script: set(codes) for script, *codes in map(str.split, _SCRIPTS.split("|"))}
 _BY_SUBTAG = {code: set(scripts) for code, *scripts in map(str.split, _SUBTAGS.split("|"))}
 

@@ -124,7 +124,17 @@ def test_what_must_not_change_inside_a_line(line: str, spans: list[str]) -> None
     assert [line[start:end] for start, end in find_spans(line)] == spans
 
 
-@pytest.mark.parametrize("language, spans", [("de", ["%50", "%1", "%s"]), ("tr-TR", ["%s"]), ("fa", ["%s"])])
+@pytest.mark.parametrize(
+    "language, spans",
+    [
+        ("de", ["%50", "%1", "%s"]),
+        ("tr-TR", ["%s"]),
+        ("fa", ["%s"]),
+        ("sd", ["%s"]),
+        ("ms", ["%50", "%1", "%s"]),
+        ("qqq", ["%50", "%1", "%s"]),
+    ],
+)
 def test_a_percentage_is_no_placeholder_in_languages_with_the_sign_before_it(language: str, spans: list[str]) -> None:
     line = "%50 x %1 %s"
     assert [line[start:end] for start, end in find_spans(line, language=language)] == spans

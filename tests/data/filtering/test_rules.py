@@ -197,6 +197,7 @@ def test_a_sample_is_evenly_spaced_and_neither_small_nor_large(count: int) -> No
 ENGLISH = ["The man is with the woman in the house, and they are at the table."] * 30
 GERMAN = ["Der Mann ist mit der Frau in dem Haus, und sie sind an dem Tisch."] * 30
 RUSSIAN = ["Мужчина с женщиной в доме, и они за столом."] * 40
+ADLAM = ["".join(map(chr, range(0x1E922, 0x1E944)))] * 40
 SERBIAN = ["Čovek je u kući sa ženom, i oni su danas za stolom, ali ne i ja."] * 30
 
 
@@ -208,7 +209,11 @@ SERBIAN = ["Čovek je u kući sa ženom, i oni su danas za stolom, ali ne i ja."
         (RUSSIAN, "rus_Cyrl", None), (RUSSIAN, "sah", None), (RUSSIAN, "qqq", None),
         (RUSSIAN, "sr-Latn", "CYRILLIC, not LATIN"), (ENGLISH, "uz", None), (SERBIAN, "sr", None),
         (SERBIAN, "hr", None), (ENGLISH, "sr", "common in en"),
-        (ENGLISH, "ru", "LATIN, not CYRILLIC"), (ENGLISH, "xx", None), (GERMAN[:3], "en", None), ([], "en", None),
+        (ENGLISH, "ru", "LATIN, not CYRILLIC"), (ENGLISH, "xx", None), (ADLAM, "ff", None),
+        (ENGLISH, "ff", None), (ADLAM, "ff-Adlm", None), (ENGLISH, "ff-Adlm", "LATIN, not ADLAM"),
+        (RUSSIAN, "az", None), (RUSSIAN, "bs", "common in ru"), (ENGLISH, "tk", None), (RUSSIAN, "tk", None),
+        (RUSSIAN, "ms", "CYRILLIC, not ARABIC or LATIN"), (ENGLISH, "iu", None),
+        (RUSSIAN, "pa", "CYRILLIC, not ARABIC or GURMUKHI"), (GERMAN[:3], "en", None), ([], "en", None),
     ],
 )  # fmt: skip
 def test_a_language_other_than_said_is_noticed(texts: list[str], language: str, reason: str | None) -> None:
