@@ -140,7 +140,7 @@ def _check_text(
     if report is not None:
         write_report(report, stats_by_split)
     yield from check_corpus(corpus, stats_by_split)
-    yield from check_content(recipe.corpus, stats_by_split, is_profiled=profile.length_ratio is not None)
+    yield from check_content(recipe.corpus, stats_by_split, profile)
     yield from check_evaluation_texts(overlap, recipe.corpus.drop_overlap)
     pairs = [pair for stats in stats_by_split["train"] for pair in stats.clean_pairs]
     if not pairs:

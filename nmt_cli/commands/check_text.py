@@ -11,7 +11,7 @@ from nmt_cli.data.clean_text import held_out_count
 from nmt_cli.data.cleaning import NOT_UTF8, PAIR_MARK, SEVERAL_TARGETS, Problem, exceeds_share
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.filtering.config import FilterConfig
-from nmt_cli.data.filtering.corpus_profile import LEARNED_FILTERS, have_tags
+from nmt_cli.data.filtering.corpus_profile import LEARNED_FILTERS, CorpusProfile
 from nmt_cli.data.filtering.rules import FILTER_KEYS, RULES
 from nmt_cli.data.filtering.said_language import unlike_said
 from nmt_cli.data.filtering.usual import MIN_PAIRS
@@ -86,23 +86,25 @@ def _check_parallel_text(split: str, stats: ParallelTextStats) -> Iterator[Findi
 
 
 def check_content(
-    corpus: CorpusConfig, stats_by_split: dict[str, list[ParallelTextStats]], *, is_profiled: bool
+    corpus: CorpusConfig, stats_by_split: dict[str, list[ParallelTextStats]], profile: CorpusProfile
 ) -> Iterator[Finding]:
     """What is wrong with pairs, by the filters that would drop them; at last, what to add to the recipe.
 
-    `is_profiled` says whether the corpus is large enough for the filters that learn what is usual in it.
+    `profile` is that of the training text, for the filters that learn what is usual in it.
     """
     thresholds = _filter_thresholds(corpus)
     recommended = set()
     for split, texts in stats_by_split.items():
         for stats in texts:
-            yield from _check_languages(split, stats, corpus)
+            yield from _check_languages(split, stats, corpus, is_multilingual=profile.is_multilingual)
             for finding in _check_pairs(split, stats, corpus):
                 yield finding
                 if finding.key is not None and finding.level == "warning" and split == "train":
                     recommended.add(finding.key.rpartition(".")[2])
     learned = [name for name in LEARNED_FILTERS if name in thresholds]
-    if learned and not is_profiled:
+    if (idle := profile.idle_filters(corpus.filters)) is not None:
+        yield Finding("note", "corpus.filters", idle)
+    elif learned and profile.length_ratio is None:
         text = (
             f"these learn from the corpus, and drop nothing below {MIN_PAIRS:,} different pairs: {', '.join(learned)}"
         )
@@ -121,12 +123,14 @@ def _filter_thresholds(corpus: CorpusConfig) -> dict[str, float]:
     return corpus.filters.model_dump(exclude_none=True) if corpus.filters else {}
 
 
-def _check_languages(split: str, stats: ParallelTextStats, corpus: CorpusConfig) -> Iterator[Finding]:
+def _check_languages(
+    split: str, stats: ParallelTextStats, corpus: CorpusConfig, *, is_multilingual: bool
+) -> Iterator[Finding]:
     key = f"corpus.{split}"
     if stats.is_one_file:
         is_meant = split == "train" and corpus.filters is not None and corpus.filters.copies is None
         yield Finding("note" if is_meant else "warning", key, f"{stats.label}: the same file is source and target")
-    if stats.is_one_file or have_tags([source for source, _ in stats.clean_pairs]):
+    if stats.is_one_file or is_multilingual:
         return  # the text of one language on both sides, or of several on one
     for index, (side, language) in enumerate(zip(SIDES, corpus.languages, strict=True)):
         texts = [problem.text.split(PAIR_MARK)[index] for problem in stats.problems if problem.name == "language"]

@@ -14,7 +14,7 @@ from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.duplicates import SeenHashes
 from nmt_cli.data.filtering.config import NO_FILTERS
 from nmt_cli.data.filtering.corpus_profile import SAMPLE_PAIRS, CorpusProfile, even_sample
-from nmt_cli.data.filtering.rules import RULES, Pair, PairRules, every_filter
+from nmt_cli.data.filtering.rules import RULES, Pair, PairRules
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import EvaluationText, Overlap, OverlapCounter, OverlapHashes, hash_pair, hash_text
 from nmt_cli.data.sources.base import RawPair
@@ -99,7 +99,7 @@ class PairFilter:
         self.config, self.hashes, self.audit = config, hashes, audit
         self._normalizer = Normalizer(config.normalization)
         filters = config.filters or NO_FILTERS
-        self._rules = PairRules(every_filter(config.filters) if audit else filters, profile)
+        self._rules = PairRules(filters, profile, audit=audit)
         self._dropping = {*FILTER_NAMES} - {rule.name for rule in RULES if getattr(filters, rule.name) is None}
 
     def __call__(self, block: RawBlock) -> FilteredBlock:
@@ -191,7 +191,8 @@ def measure_corpus(texts: Iterable[Iterable[RawPair]], config: CorpusConfig) -> 
     decode = PairFilter(config).decode
     pairs = [decode(source, target) for source, target, _ in even_sample(chain.from_iterable(texts), SAMPLE_PAIRS)]
     usable = {(pair.source, pair.target): None for pair in pairs if pair is not None and pair.source and pair.target}
-    return CorpusProfile.measure(config.languages, list(usable))
+    copies_are_meant = (config.filters or NO_FILTERS).copies is None
+    return CorpusProfile.measure(config.languages, list(usable), copies_are_meant=copies_are_meant)
 
 
 class CorpusCleaner:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -110,7 +110,9 @@ def inspect_corpus(
     profile = measure_corpus((text.read(BadRows(config.max_bad_rows)) for text in corpus.train), config)
     training_stats = [inspect_text(text, config, max_pairs, profile, overlap) for text in corpus.train]
     stats = {"train": training_stats, "dev": [], "test": []}
-    usual = profile if _are_as_said(training_stats, config) else CorpusProfile(is_tokenized=profile.is_tokenized)
+    usual = profile
+    if not _are_as_said(training_stats, config):
+        usual = replace(profile, language_model=None, scripts=None, length_ratio=None)
     stats |= {name: [inspect_text(text, config, max_pairs, usual)] for name, text in evaluation_texts.items()}
     return stats, overlap, profile
 

@@ -149,17 +149,21 @@ def test_a_swapped_training_text_alone_is_blamed_not_the_others(tmp_path: Path) 
 def test_a_text_in_several_languages_and_one_that_is_copied_are_as_the_docs_say(tmp_path: Path) -> None:
     pairs = quickstart_pairs(400)
     foreign = [
-        (f"<2ha> {source}", "".join(chr(0x623 + ord(letter) % 20) for letter in target)) for source, target in pairs
+        (f"<2{'ha' if index % 4 else 'ur'}> {source}", "".join(chr(0x623 + ord(letter) % 20) for letter in target))
+        for index, (source, target) in enumerate(pairs)
     ]
     write_corpus(tmp_path, "train", pairs[:300])
     write_corpus(tmp_path, "tagged", foreign)
     write_corpus(tmp_path, "dev", foreign[300:])
+    write_corpus(tmp_path, "plain", pairs[300:])
     copied = {"source": "train.de", "target": "train.de"}
     unusual = {"language", "swapped", "script", "does not look like", "same file", "copies"}
-    for train, filters in (([{"name": "tagged"}], {}), ([{"name": "train"}, copied], {"copies": None})):
-        findings = checked(write_recipe(tmp_path, train=train, dev="dev", filters=filters))
+    for train, dev, filters in (([{"name": "tagged"}], "dev", {}), (["train", copied], "plain", {"copies": None})):
+        findings = checked(write_recipe(tmp_path, train=train, dev=dev, test=dev, filters=filters))
         warnings = [finding.text for finding in findings if finding.level == "warning"]
         assert not [text for text in warnings if any(word in text for word in unusual)], warnings
+        idle = [finding.text for finding in findings if finding.text.startswith("these drop nothing")]
+        assert len(idle) == ("copies" not in filters) and all("(<2ha>, <2ur>)" in text for text in idle)
     findings = checked(write_recipe(tmp_path, train=["train", copied], dev="train"))
     assert [f.text for f in findings if f.level == "warning" and "the same file" in f.text]
 

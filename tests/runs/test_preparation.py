@@ -55,6 +55,17 @@ def test_a_filter_that_drops_much_is_warned_of(toy: Path, capsys: pytest.Capture
         assert [[text for text in texts if "filters.copies" in text] for texts in said] == [notes, warnings]
 
 
+def test_filters_that_several_tags_switch_off_are_said(toy: Path) -> None:
+    lines = (toy / "text/train.ab").read_text().splitlines(keepends=True)
+    for tags in (["<BT>"], ["<2ab>", "<2ba>"]):
+        text = "".join(f"{tags[number % len(tags)]} {line}" for number, line in enumerate(lines))
+        (toy / "text/train.ab").write_text(text)
+        listener = Listener()
+        prepare_recipe(build_recipe(toy_content(toy / "text")), listener)
+        said = [text for text in listener.said if text.startswith("corpus.filters: ")]
+        assert len(said) == len(tags) - 1 and all("(<2ab>, <2ba>)" in text for text in said)
+
+
 def test_what_a_filter_drops_of_a_small_text_among_others_is_warned_of(
     toy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

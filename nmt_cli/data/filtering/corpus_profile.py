@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 
+from nmt_cli.data.filtering.config import FilterConfig
 from nmt_cli.data.filtering.language_model import LanguageModel
 from nmt_cli.data.filtering.usual import MIN_PAIRS, Flags, Floats, Usual
 from nmt_cli.data.final_marks import CLOSERS, FINAL_MARK
+from nmt_cli.data.language_tags import find_language_tags, leading_tag
 from nmt_cli.data.scripts import letter_scripts
 from nmt_cli.data.text_profile import LANGUAGES_FILE
 from nmt_cli.errors import DataError
@@ -19,7 +21,9 @@ from nmt_cli.fs import read_json, write_json
 T = TypeVar("T")
 
 SAMPLE_PAIRS = 15_000  # up to twice as many, evenly spaced, a profile is measured with
-LEARNED_FILTERS = ("swapped", "language", "script", "length")  # that drop nothing then
+LANGUAGE_FILTERS = ("swapped", "language", "script")  # that compare sides with their languages
+LEARNED_FILTERS = (*LANGUAGE_FILTERS, "length")  # that drop nothing where a corpus is too small to say what is usual
+MAX_NAMED_TAGS = 3
 MIN_SCRIPT_SHARE = 0.05  # of the letters of a side: a script with fewer is foreign there
 MIN_SCRIPT_LETTERS = 4  # of a text that is judged by its scripts: a shorter one may well be a formula
 LENGTH_OFFSET = 5  # characters added to both sides before their ratio is taken
@@ -117,18 +121,6 @@ def _lacks_end(sources: Sequence[str], targets: Sequence[str], distances: Floats
     return np.array(flags, bool)
 
 
-def have_tags(sources: Sequence[str]) -> bool:
-    """Whether most of some texts begin with tags, as those of a model for several languages do."""
-    return sum(map(_has_tag, sources)) > len(sources) / 2
-
-
-def _has_tag(source: str) -> bool:
-    """Whether a text may begin with a tag for a language, in brackets of any kind: <2de>, >>de<<, __de__, [de]."""
-    first, _, rest = source.partition(" ")
-    has_letters = any(map(str.isalpha, first[1:-1]))
-    return rest != "" and has_letters and not (first[0].isalnum() or first[-1].isalnum())
-
-
 @dataclass(frozen=True)
 class CorpusProfile:
     """What is usual in a corpus; None and False where it is too small to say, or nobody has looked."""
@@ -137,19 +129,46 @@ class CorpusProfile:
     scripts: Scripts | None = None
     length_ratio: LengthRatio | None = None
     is_tokenized: bool = False
+    tags: tuple[str, ...] = ()
+    """What sources begin with, to be taken off before they are judged."""
+    is_multilingual: bool = False
+    """Whether most sources begin with one of several tags: their targets are in several languages, none foreign."""
 
     @classmethod
-    def measure(cls, languages: tuple[str, str], pairs: Sequence[tuple[str, str]]) -> Self:
-        """From a sample of normalised pairs. Where sources begin with tags, their targets are in several languages, and
-        none of them is foreign."""
+    def measure(
+        cls, languages: tuple[str, str], pairs: Sequence[tuple[str, str]], *, copies_are_meant: bool = False
+    ) -> Self:
+        """From a sample of normalised pairs; copies that are meant say nothing about the others."""
+        tags = find_language_tags(pairs)
+        is_multilingual = len(tags) > 1 and sum(leading_tag(source) in tags for source, _ in pairs) > len(pairs) / 2
+        profile = cls(tags=tags, is_multilingual=is_multilingual)
+        pairs = [(profile.untagged(source), target) for source, target in pairs]
+        if copies_are_meant:
+            pairs = [(source, target) for source, target in pairs if source != target]
         if len(pairs) < MIN_PAIRS:
-            return cls()
-        are_tagged = have_tags([source for source, _ in pairs])
-        return cls(
-            None if are_tagged else LanguageModel.fit(languages, *zip(*pairs, strict=True)),
-            None if are_tagged else Scripts.of(pairs),
-            LengthRatio.fit(pairs),
-            _is_tokenized(pairs),
+            return profile
+        return replace(
+            profile,
+            language_model=None if is_multilingual else LanguageModel.fit(languages, *zip(*pairs, strict=True)),
+            scripts=None if is_multilingual else Scripts.of(pairs),
+            length_ratio=LengthRatio.fit(pairs),
+            is_tokenized=_is_tokenized(pairs),
+        )
+
+    def untagged(self, source: str) -> str:
+        """A source without its tag, if it begins with one."""
+        tag = leading_tag(source)
+        return source[len(tag) :].lstrip() if tag in self.tags else source
+
+    def idle_filters(self, config: FilterConfig | None) -> str | None:
+        """Which filters of a section drop nothing because of tags, and why; None where there are none."""
+        names = [name for name in LANGUAGE_FILTERS if getattr(config, name, None) is not None]
+        if not names or not self.is_multilingual:
+            return None
+        tags = ", ".join(self.tags[:MAX_NAMED_TAGS]) + (", ..." if len(self.tags) > MAX_NAMED_TAGS else "")
+        return (
+            f"these drop nothing, since sources begin with different tags ({tags}), as in a corpus with targets in "
+            f"several languages: {', '.join(names)}"
         )
 
     def save(self, folder: Path) -> None:

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nmt_cli.data.filtering.config import FilterConfig
-from nmt_cli.data.filtering.corpus_profile import CorpusProfile
+from nmt_cli.data.filtering.corpus_profile import LEARNED_FILTERS, CorpusProfile
 from nmt_cli.data.filtering.shifts import shift_evidence
-from nmt_cli.data.language_tags import leading_tag
 from nmt_cli.data.numbers import missing_numbers
 
 
@@ -92,7 +91,7 @@ def _count_controls(pair: Pair) -> float:
 def _count_numbers(pair: Pair) -> float:
     if _DIGIT.search(pair.source) is None or _DIGIT.search(pair.target) is None:
         return 0
-    missing = missing_numbers(pair.source.removeprefix(leading_tag(pair.source)), pair.target)
+    missing = missing_numbers(pair.source, pair.target)
     return min(len(missing), len(missing_numbers(pair.target, pair.source))) if missing else 0
 
 
@@ -180,10 +179,11 @@ def every_filter(config: FilterConfig | None) -> FilterConfig:
 
 
 class PairRules:
-    """The rules of a `FilterConfig` that are on, with what is usual in the corpus."""
+    """The rules of a `FilterConfig` that are on, or in an audit all, with what is usual in the corpus."""
 
-    def __init__(self, config: FilterConfig, profile: CorpusProfile) -> None:
-        self.profile = profile
+    def __init__(self, config: FilterConfig, profile: CorpusProfile, *, audit: bool = False) -> None:
+        self.profile, self.copies_are_meant = profile, config.copies is None
+        config = every_filter(config) if audit else config
         self.limits: dict[str, float] = {
             rule.name: limit for rule in RULES if (limit := getattr(config, rule.name)) is not None
         }
@@ -195,13 +195,18 @@ class PairRules:
     def problems(self, pairs: Sequence[Pair]) -> list[list[str]]:
         """The names of the rules that each pair breaks; `pairs` are neighbours in their text.
 
-        What is a copy or swapped is not also said to be in the wrong language.
+        Known tags are taken off sources. What is a copy or swapped is not also said to be in the wrong language, and
+        copies that are meant are not compared with what is usual.
         """
+        if self.profile.tags:
+            pairs = [pair._replace(source=self.profile.untagged(pair.source)) for pair in pairs]
         problems = [[name for name, count, limit in self._counters if count(pair) >= limit] for pair in pairs]
         if pairs:
             for name, values in self._measures(pairs):
                 for index in np.flatnonzero(np.asarray(values) > self.limits.get(name, np.inf)).tolist():
-                    if name != "language" or not {"copies", "swapped"} & {*problems[index]}:
+                    is_meant = self.copies_are_meant and pairs[index].source == pairs[index].target
+                    is_said = name == "language" and {"copies", "swapped"} & {*problems[index]}
+                    if not is_said and not (is_meant and name in LEARNED_FILTERS):
                         problems[index].append(name)
         return problems
 

@@ -121,6 +121,8 @@ class _Preparation:
         self.profile = NO_PROFILE
         if settings.corpus.filters is not None:
             self.profile = measure_corpus(map(self._read_once_more, corpus.train), settings.corpus)
+            if (idle := self.profile.idle_filters(settings.corpus.filters)) is not None:
+                reporter.info(f"corpus.filters: {idle}")
         evaluation_texts = read_evaluation_texts(corpus.evaluation_texts(), settings.corpus)
         self.cleaner = CorpusCleaner(settings.corpus, evaluation_texts, self.profile)
 

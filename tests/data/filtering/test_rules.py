@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import deque
 from itertools import pairwise
 from typing import Any
 
@@ -221,15 +222,46 @@ def test_a_language_other_than_said_is_noticed(texts: list[str], language: str, 
     assert said is None if reason is None else said is not None and reason in said
 
 
-@pytest.mark.parametrize("tag", ["<2yy> ", ">>yy<< ", "__yy__ ", ""])
-def test_where_sources_have_tags_no_language_is_foreign(tag: str) -> None:
-    draw = random.Random(1)
-    words = {
-        side: ["".join(draw.choices(letters, k=5)) for _ in range(300)]
-        for side, letters in (("x", "abcde"), ("y", "фгhклм"))
-    }
-    texts = [[" ".join(draw.choices(words[side], k=8)) for _ in range(2500)] for side in "xy"]
-    profile = CorpusProfile.measure(
-        ("xx", "yy"), [(tag + source, target) for source, target in zip(*texts, strict=True)]
-    )
-    assert (profile.language_model is None, profile.scripts is None) == (tag != "", tag != "")
+def dropped(pairs: list[tuple[str, str]], corpus: CorpusConfig, *, audit: bool = False) -> dict[str, int]:
+    """How many pairs each filter drops of a training text that is all of the corpus."""
+    cleaner = CorpusCleaner(corpus, profile=measure_corpus([raw(pairs)], corpus), audit=audit)
+    deque(cleaner.clean(raw(pairs), "t"), maxlen=0)
+    return {name: stats.count for name, stats in cleaner.report.items() if stats.count}
+
+
+@pytest.mark.parametrize("letters", ["aeiounprstvz", "абвгежзиклмн"])
+@pytest.mark.parametrize("audit", [False, True])
+def test_text_that_is_its_own_source_is_kept_where_copies_are_meant(letters: str, audit: bool) -> None:
+    source, target, third = speaker(1, "aeioubdfgklm"), speaker(2, letters), speaker(3, "aeioubdfgklm")
+    copies = [(text, text) for text in (target() for _ in range(1500))]
+    pairs = [(source(), target()) for _ in range(MIN_PAIRS + 500)] + copies
+    pairs[:50] = [(source(), third()) for _ in range(50)]
+    lost = dropped(pairs, config(filters={"copies": None, "length": 4.0}, deduplicate=False), audit=audit)
+    assert lost.pop("script", 0) + lost.pop("language", 0) + lost.pop("length", 0) in range(45, 70) and not lost
+    lost = dropped(pairs, config(deduplicate=False), audit=audit)
+    assert lost["copies"] > 1000
+
+
+@pytest.mark.parametrize("tags", [[], ["<BT> "], [">>yy<< "], ["<2yy> ", "<2zz> "]])
+def test_a_third_language_is_dropped_beside_one_tag_and_not_beside_several(tags: list[str]) -> None:
+    """As of back-translations that are marked, and of several target languages."""
+    source, target, third = speaker(1, "aeioubdfgklm"), speaker(2, "aeiounprstvz"), speaker(3, "aeioustlmnrd")
+    pairs = [(source(), third() if index < 150 else target()) for index in range(MIN_PAIRS)]
+    pairs += [((tags[index % len(tags)] if tags else "") + source(), target()) for index in range(2 * MIN_PAIRS)]
+    lost = dropped(pairs, config(deduplicate=False))
+    assert lost.get("language", 0) in (range(1) if len(tags) > 1 else range(130, 170))
+    profile = measure_corpus([raw(pairs)], config())
+    assert profile.tags == tuple(tag.strip() for tag in tags)
+    idle = profile.idle_filters(FilterConfig(script=None))
+    if len(tags) < 2:
+        assert idle is None
+    else:
+        assert idle is not None and "(<2yy>, <2zz>)" in idle and idle.endswith(": swapped, language")
+    assert profile.idle_filters(None) is None and profile.idle_filters(NO_FILTERS) is None
+
+
+def test_a_tag_is_no_part_of_what_a_rule_looks_at() -> None:
+    tagged = CorpusProfile(tags=("<2yy>", "__9yy__"))
+    assert names("<2yy> The weather was fine.", "The weather was fine.", tagged) == "copies"
+    assert names("__9yy__ In 5 days", "In fünf Tagen, 7", tagged) == "numbers"
+    assert names("__9yy__ In some days", "In 7 Tagen", tagged) == ""
