@@ -5,12 +5,16 @@ A model for several languages reads one before each text (Johnson et al. 2017).
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 _TAG = re.compile(r"(?:<{1,2}[\w-]{2,16}>{1,2}|>>[\w-]{2,16}<<|__[\w-]{2,16}__)(?=\s|\Z)")
+_CODE = re.compile(r"[^\W\d_]+(?:[-_][^\W_]+)*")  # of a language: what differs between tags of one form
+_MARKUP = re.compile(r"<[a-z][a-z\d-]*>", re.IGNORECASE)
 MIN_SHARE = 0.01  # of the sources that begin with a tag, whichever
 MIN_COUNT = 5  # of the sources with the same one, in a text of more than a few lines
 MAX_TARGET_SHARE = 0.1  # of the targets beside a tag have it, too: more, and it is markup
+MIN_EXPECTED_SHARE = 0.95  # of the sources begin with a tag: the model has hardly learned from one without
+MAX_LISTED_TAGS = 10  # in a message
 
 
 def leading_tag(text: str) -> str:
@@ -30,3 +34,24 @@ def find_language_tags(pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     min_count = min(MIN_COUNT, MIN_SHARE * line_count)
     tags = [tag for tag, count in counts.items() if count >= min_count and in_target[tag] <= MAX_TARGET_SHARE * count]
     return tuple(sorted(tags)) if sum(counts[tag] for tag in tags) >= MIN_SHARE * line_count else ()
+
+
+def tagged_share(sources: Iterable[str], tags: Collection[str]) -> float:
+    """The share of sources that begin with one of the tags; 0.0 where there are no sources."""
+    tagged = [leading_tag(source) in tags for source in sources]
+    return sum(tagged) / len(tagged) if tagged else 0.0
+
+
+def is_like(tag: str, tags: Iterable[str], *, or_markup: bool) -> bool:
+    """Whether a tag differs from one of the tags only in its letters: <2fr> from <2de>, but not from <de>.
+
+    Without `or_markup`, what can be an element of XML, such as <br> beside <de>, is not.
+    """
+    form = _CODE.sub("a", tag)
+    return (or_markup or not _MARKUP.fullmatch(tag)) and any(_CODE.sub("a", other) == form for other in tags)
+
+
+def list_tags(tags: Collection[str]) -> str:
+    """Tags for a message, the first MAX_LISTED_TAGS of them."""
+    more = len(tags) - MAX_LISTED_TAGS
+    return ", ".join([*tags][:MAX_LISTED_TAGS]) + (f" and {more:,} more" if more > 0 else "")

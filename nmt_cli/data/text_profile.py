@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.final_marks import without_full_stop
 from nmt_cli.data.known_words import WordSet
-from nmt_cli.data.language_tags import leading_tag
+from nmt_cli.data.language_tags import MIN_EXPECTED_SHARE, is_like, leading_tag, list_tags
 from nmt_cli.data.letter_case import CaseShares, Truecaser
 from nmt_cli.data.normalization import LEGACY, NormalizationConfig, Normalizer
 from nmt_cli.data.sentences.abbreviations import LearnedWords
@@ -143,6 +143,8 @@ class TextProfile:
     """Words that begin so many lines of the source that a capital inside a line may begin a sentence."""
     language_tags: tuple[str, ...] = ()
     """First words of source lines that say which language they are translated to."""
+    tagged_share: float | None = None
+    """Of the source lines, the share that begin with one of them; None where that was not measured."""
     known_words: WordSet | None = None
     """Of the source side of the training text; None where they are not known, or not needed."""
 
@@ -156,10 +158,28 @@ class TextProfile:
         """Whether a translation has no final stop where its source has none, as in the training text."""
         return self.added_stops is not None and self.added_stops <= MAX_ADDED_STOPS
 
+    @property
+    def expects_tag(self) -> bool:
+        """Whether nearly all source lines begin with a language tag; where that was not measured, several tags say so,
+        since a single one may mark another kind of line, such as one that was translated back."""
+        if self.tagged_share is None:
+            return len(self.language_tags) > 1
+        return bool(self.language_tags) and self.tagged_share >= MIN_EXPECTED_SHARE
+
     def language_tag(self, text: str) -> str:
-        """The language tag that a text begins with, and a space; nothing where it has none."""
+        """The language tag that a text begins with, known or like those that are, and a space; nothing where it has
+        none."""
         tag = leading_tag(text)
-        return f"{tag} " if tag in self.language_tags else ""
+        is_tag = tag in self.language_tags or is_like(tag, self.language_tags, or_markup=self.expects_tag)
+        return f"{tag} " if is_tag else ""
+
+    def tag_warning(self, language_tag: str) -> str | None:
+        """What is wrong with what `language_tag` found before a text that is translated; None: nothing."""
+        tag = language_tag.rstrip()
+        if not self.language_tags or tag in self.language_tags or not (tag or self.expects_tag):
+            return None
+        what = f"{tag} is not a language tag of the run" if tag else "the line does not begin with a language tag"
+        return f"{what}, so its translation may be in any language: the run knows {list_tags(self.language_tags)}"
 
     def normalizer(self) -> Normalizer:
         """Brings a text into the form that the run was trained on."""
@@ -192,6 +212,7 @@ class TextProfile:
             "added_stops": self.added_stops,
             "line_starters": self.line_starters,
             "language_tags": self.language_tags,
+            "tagged_share": self.tagged_share,
         }
         if self.source_characters is not None:
             content["source_characters"] = self.source_characters
@@ -209,7 +230,7 @@ class TextProfile:
             characters = content.get("source_characters")
             if characters is not None and not isinstance(characters, str):
                 raise ValueError("source_characters is no text")
-            added_stops = content.get("added_stops")
+            added_stops, tagged_share = content.get("added_stops"), content.get("tagged_share")
             return replace(
                 profile,
                 source_words=LearnedWords.load(folder / ABBREVIATIONS_FILES["source"]),
@@ -227,6 +248,7 @@ class TextProfile:
                 added_stops=None if added_stops is None else float(added_stops),
                 line_starters=tuple(map(str, content.get("line_starters", []))),
                 language_tags=tuple(map(str, content.get("language_tags", []))),
+                tagged_share=None if tagged_share is None else float(tagged_share),
             )
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             raise DataError(f"{path}: damaged: {error}") from error

@@ -123,6 +123,9 @@ class LinePlanner:
                 if is_before_sentence and not piece.separator:
                     piece = piece._replace(separator=" ")  # the target may need one where the source does not
                 self._add_units(plan, piece, next(encoded), sentence_count)
+            is_translated = any(unit.given is None for unit in plan.units)
+            if (plan.language_tag or is_translated) and (warning := self.profile.tag_warning(plan.language_tag)):
+                plan.warnings.append(warning)
         return plans
 
     def read_verbatim(self, units: Sequence[TranslationUnit]) -> list[tuple[TranslationUnit, TokenIds, HiddenSpans]]:

@@ -14,6 +14,7 @@ from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.inference.hidden_spans import HiddenSpan
 from nmt_cli.inference.lines import InputLine
 from nmt_cli.inference.output import TranslatedLine
 from nmt_cli.inference.translator import Translator
@@ -51,8 +52,50 @@ def test_a_model_reads_the_tag_before_each_sentence(tokenizer: TextTokenizer) ->
     assert [translator.planner.read_form(unit) for unit in plan.units] == read
     assert translator.planner.plan(["<2nl>\tThe old man"])[0].language_tag == "<2nl> "
     assert [translation.text for translation in translator.translate(["<2nl>", "<2nl> "])] == ["", ""]
-    (plan,) = translator.planner.plan(["<2xx> The old man reads."])  # which the training text has not
-    assert plan.language_tag == "" and [span.text for span in plan.units[0].hidden.spans] == ["<2xx>"]  # type: ignore[union-attr]
+
+
+def test_a_tag_that_the_run_does_not_know_is_read_as_one_and_warned_of(tokenizer: TextTokenizer) -> None:
+    translator = echo(tokenizer, TAGGED)
+    (plan,) = translator.planner.plan(["<2xx> The old man reads."])
+    assert plan.language_tag == "<2xx> " and plan.units[0].hidden is None
+    unknown, copied, known = translator.translate(["<2xx> The old man reads.", "<2FR> 123", "<2fr> The old man reads."])
+    assert unknown.warnings == [
+        "<2xx> is not a language tag of the run, so its translation may be in any language: the run knows <2fr>, <2nl>"
+    ]
+    assert copied.text == "123" and copied.warnings[0].startswith("<2FR> is not")
+    assert known.warnings == []
+
+
+def test_a_line_without_a_tag_is_warned_of_where_nearly_all_sources_have_one(tokenizer: TextTokenizer) -> None:
+    lines = ["The old man reads.", "<em> The old man reads.", "", "123", "<2nl> The old man reads."]
+    untagged = (
+        "the line does not begin with a language tag, so its translation may be in any language: "
+        "the run knows <2fr>, <2nl>"
+    )
+    for share, expected in ((1.0, [untagged]), (0.5, []), (None, [untagged])):
+        translations = echo(tokenizer, replace(TAGGED, tagged_share=share)).translate(lines)
+        assert [translation.warnings for translation in translations] == [expected, expected, [], [], []]
+        assert [span.text for span in _hidden(tokenizer, replace(TAGGED, tagged_share=share), lines[1])] == ["<em>"]
+    single = replace(TAGGED, language_tags=("<BT>",))  # may mark what was translated back
+    assert not any(translation.warnings for translation in echo(tokenizer, single).translate(lines[:1]))
+    many = replace(TAGGED, language_tags=tuple(f"<2{chr(97 + n)}x>" for n in range(12)))
+    (translation,) = echo(tokenizer, many).translate(lines[:1])
+    assert translation.warnings[0].endswith(
+        "the run knows <2ax>, <2bx>, <2cx>, <2dx>, <2ex>, <2fx>, <2gx>, <2hx>, <2ix>, <2jx> and 2 more"
+    )
+
+
+def test_markup_is_no_tag_unless_the_run_expects_one_of_that_form(tokenizer: TextTokenizer) -> None:
+    optional = replace(PROFILE, language_tags=("<de>", "<fr>"), tagged_share=0.5)
+    expecting = replace(optional, tagged_share=1.0)
+    for profile, tag in ((optional, ""), (expecting, "<br> ")):  # Breton
+        assert echo(tokenizer, profile).planner.plan(["<br> The old man reads."])[0].language_tag == tag
+
+
+def _hidden(tokenizer: TextTokenizer, profile: TextProfile, line: str) -> list[HiddenSpan]:
+    (plan,) = echo(tokenizer, profile).planner.plan([line])
+    hidden = plan.units[0].hidden
+    return [] if hidden is None else list(hidden.spans)
 
 
 def test_alignments_count_the_tag_of_a_copied_line(tokenizer: TextTokenizer) -> None:
@@ -91,4 +134,5 @@ def test_prepared_data_know_the_tags_of_their_text(tmp_path: Path) -> None:
         for language, lines in (("en", sources), ("de", [text[::-1] for text in texts for _ in range(2)])):
             (tmp_path / f"{part}.{language}").write_text("".join(f"{line}\n" for line in lines))
     data = prepared(tmp_path, "data", None)
-    assert TextProfile.load(data.folder, CorpusConfig(source="en", target="de")).language_tags == ("<2de>", "<2fr>")
+    profile = TextProfile.load(data.folder, CorpusConfig(source="en", target="de"))
+    assert (profile.language_tags, profile.tagged_share) == (("<2de>", "<2fr>"), 1.0)

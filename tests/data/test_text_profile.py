@@ -32,6 +32,7 @@ PROFILE = TextProfile(
     target_truecaser=Truecaser({"haus": "Haus"}),
     line_starters=("A", "The"),
     language_tags=("<2de>",),
+    tagged_share=0.5,
 )
 
 

@@ -15,7 +15,7 @@ from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, CleanText, draw_held_out, r
 from nmt_cli.data.cleaning import NO_PROFILE, NOT_UTF8, PAIR_MARK, CorpusCleaner, make_pair_filter, measure_corpus
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet, unknown_share
-from nmt_cli.data.language_tags import find_language_tags
+from nmt_cli.data.language_tags import find_language_tags, tagged_share
 from nmt_cli.data.letter_case import Truecaser
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import decoded_pairs, read_evaluation_texts
@@ -294,6 +294,7 @@ class _Preparation:
 
         source_words, target_words = (learn_words(sample(side)) for side in SIDES)
         truecaser = Truecaser.learn(sample("source"), corpus.source)
+        tags = find_language_tags(zip(*map(sample, SIDES), strict=True))
         profile = TextProfile(
             corpus.source,
             corpus.target,
@@ -309,7 +310,8 @@ class _Preparation:
             added_stops(zip(*map(sample, SIDES), strict=True)),
             Truecaser.learn(sample("target"), corpus.target),
             learn_line_starters(sample("source"), truecaser.forms),
-            find_language_tags(zip(*map(sample, SIDES), strict=True)),
+            tags,
+            tagged_share(sample("source"), tags),
         )
         profile.save(self.folder)
         self.profile.save(self.folder)
