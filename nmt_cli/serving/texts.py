@@ -4,7 +4,7 @@ import html
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from nmt_cli.data.protected_spans import find_spans
@@ -68,11 +68,12 @@ class TextPlanner:
     """Cuts the texts for a run: into lines, and long lines into groups of sentences."""
 
     def __init__(self, profile: TextProfile) -> None:
-        self._splitter = profile.source_splitter()
+        self._language_tag, self._splitter = profile.language_tag, profile.source_splitter()
         self._typical_sentences = profile.lengths.typical_sentences
 
     def plan(self, text: str, *, split: bool = True, short_pieces: bool = False) -> list[TextLine]:
-        """The lines of a text; without `split`, a line is one piece however long it is.
+        """The lines of a text; without `split`, a line is one piece however long it is. Every piece begins with the
+        language tag of its line.
 
         With `short_pieces`, a piece has as few sentences as are translated together.
         """
@@ -88,6 +89,8 @@ class TextPlanner:
             is_split = split and (short_pieces or len(content) > MAX_UNCUT_CHARACTERS)
             sentences = self._splitter.split(content) if content and is_split else [content]
             pieces = list(make_segments(content, _group(_sentence_ends(content, sentences), size))) if content else []
+            tag = self._language_tag(content)
+            pieces[1:] = [replace(piece, text=tag + piece.text) for piece in pieces[1:]]
             lines.append(TextLine(before, pieces, after + line_break))
         return lines
 

@@ -38,6 +38,13 @@ def test_a_line_of_many_sentences_is_cut_and_a_long_sentence_too() -> None:
     assert {len(piece.text) for piece in PLANNER.plan("a" * 3000)[0].pieces} == {MAX_PIECE_CHARACTERS}
 
 
+def test_every_piece_has_the_language_tag_of_its_line() -> None:
+    planner = TextPlanner(TextProfile("en", "de", language_tags=("<2de>", "<2fr>")))
+    lines = planner.plan("<2fr> The dog sleeps. It sleeps.\nThe cat sleeps. It sleeps.", short_pieces=True)
+    pieces = [[piece.text for piece in line.pieces] for line in lines]
+    assert pieces == [["<2fr> The dog sleeps.", "<2fr> It sleeps."], ["The cat sleeps.", "It sleeps."]]
+
+
 def test_sentences_without_a_space_between_them_get_one_where_the_target_has_spaces() -> None:
     chinese = TextPlanner(TextProfile("zh", "en"))
     lines = chinese.plan("他去了北京。他看到了长城。", short_pieces=True)

@@ -100,6 +100,7 @@ function notes() {
 function reuse(line) {
   let best = { kept: [], rest: line, space: "" };
   if (source.value === "auto") return best; // the language is that of the whole line
+  if (/^\s*(<|>>|__)/.test(line)) return best; // perhaps a language tag, which the rest would lack
   for (const [text, known] of cache) {
     if (known.sentences.length < 2) continue;
     if (known.warnings.length) continue; // they may be of any of its sentences
