@@ -209,7 +209,7 @@ def test_the_commands_that_rerank_an_n_best_list_choose_by_the_other_model(
 ) -> None:
     page = (ROOT / "docs/translating.md").read_text(encoding="utf-8")
     (script,) = re.findall(r"```sh\n(nmt translate RUN --n-best .*?)```", page, re.DOTALL)
-    (tmp_path / "text").write_text("a book\n\nThe old man. Two dogs.\n5 ||| 6\nWho is it?\n")
+    (tmp_path / "text").write_text("a book\n\nThe old man. Two dogs.\n5 ||| 6\nDer alte Mann\n")
     for name in ("RUN", "OTHER"):
         (tmp_path / name).symlink_to(tiny_run)
 

@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from nmt_cli.data.sources.files import read_lines
-from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer, spell_bytes
 from nmt_cli.decoding.engine import TokenIds
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.decoding.word_alignment import alignment_layer, attention_weights, token_word_indices
@@ -233,7 +233,7 @@ def _truncate(
 
 def _group_words(tokenizer: TextTokenizer, ids: TokenIds) -> tuple[list[int], list[str]]:
     """The word of each position and the text of each word; the end of sentence is a word of its own."""
-    word_ids = token_word_indices(tokenizer.ids_to_tokens(ids))
+    word_ids = token_word_indices(spell_bytes(tokenizer.ids_to_tokens(ids)))
     count = max(word_ids, default=-1) + 1
     word_tokens: list[TokenIds] = [[] for _ in range(count)]
     for word_id, token in zip(word_ids, ids, strict=True):

@@ -32,12 +32,12 @@ def attention_weights(
 def word_alignment(weights: Tensor, source_tokens: list[str], target_tokens: list[str]) -> list[tuple[int, int]]:
     """For each target word the source word with the most attention, as (source word, target word) from 0.
 
-    Words are separated by spaces. `weights` are [layers, heads, T, S], of which the mean over heads of
-    `alignment_layer` is used.
+    Words are separated by spaces; a text without any word has no alignment. `weights` are [layers, heads, T, S], of
+    which the mean over heads of `alignment_layer` is used.
     """
     layer = weights[alignment_layer(weights.shape[0])].mean(0)  # [T, S]
     source_words, target_words = (token_word_indices(source_tokens), token_word_indices(target_tokens))
-    if not source_words or not target_words:
+    if not "".join(source_tokens).strip() or not "".join(target_tokens).strip():
         return []
     word_weights = torch.zeros(target_words[-1] + 1, source_words[-1] + 1)
     target_index = torch.tensor(target_words)[:, None].expand(-1, len(source_words))
@@ -59,13 +59,17 @@ def alignment_layer(layer_count: int) -> int:
 
 
 def token_word_indices(tokens: list[str]) -> list[int]:
-    """The index of each token's word; a token that begins with a space begins a word."""
-    word_indices, word = [], -1
-    for position, token in enumerate(tokens):
-        if position == 0 or token.startswith(" "):
-            word += 1
+    """The index of each token's word; a token that begins with a space begins a word, unless only spaces are before it.
+
+    Spaces at the end belong to the last word.
+    """
+    word_indices, word, has_text = [], 0, False
+    for token in tokens:
+        if has_text and token.startswith(" "):
+            word, has_text = word + 1, False
+        has_text = has_text or bool(token.strip())
         word_indices.append(word)
-    return word_indices
+    return word_indices if has_text else [min(index, max(0, word - 1)) for index in word_indices]
 
 
 def add_coverage_penalty(

@@ -145,8 +145,8 @@ def _alternatives(
                 first_word = words_of(tokenizer, hypothesis.ids[word.first :])[0]
                 text = first_word.text
                 (prefix,) = tokenizer.decode([hypothesis.ids[: word.first + first_word.end]])
-                if prefix != translator.planner.normalizer(prefix) or "\ufffd" in prefix:
-                    continue  # part of a character, or one that is never in a text
+                if not text or prefix != translator.planner.normalizer(prefix):
+                    continue  # bytes that form no character, or a character that is never in a text
             choice = {"text": text, "probability": _probability(log_probability), "prefix": prefix}
             choices.setdefault(text, choice)
         alternatives.append(list(choices.values())[:MAX_ALTERNATIVES])

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from nmt_cli.data.length_batching import batch_by_length
 from nmt_cli.data.text_profile import TextProfile, UnknownShares, fallback_share
+from nmt_cli.data.tokenization.tokenizer import spell_bytes
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
@@ -479,7 +480,7 @@ class Translator:
         def align(index: int, weights: Any) -> Alignment:
             from nmt_cli.decoding.word_alignment import word_alignment  # with torch, which made the weights
 
-            return word_alignment(weights, *tokens[index])
+            return word_alignment(weights, *map(spell_bytes, tokens[index]))
 
         return self._reduced_attention(pairs, align)
 

@@ -48,7 +48,21 @@ def test_a_first_piece_without_a_space_still_begins_a_word() -> None:
     assert word_alignment(weights(STRAIGHT), ["a", " b"], ["x", " y"]) == [(0, 0), (1, 1)]
 
 
-@pytest.mark.parametrize("source, target", [([], [" x"]), ([" a"], []), ([], [])])
+@pytest.mark.parametrize(
+    "target, expected",
+    [
+        ([" ", " x"], [(1, 0)]),
+        ([" x", " "], [(1, 0)]),
+        ([" x", " ", " y"], [(0, 0), (2, 1)]),
+        ([" ", "x", " y"], [(1, 0), (2, 1)]),
+    ],
+)
+def test_spaces_are_no_word(target: list[str], expected: list[tuple[int, int]]) -> None:
+    table = [[0.5, 0.4, 0.1], [0.0, 0.7, 0.3], [0.0, 0.1, 0.9]]
+    assert word_alignment(weights(table), [" a", " b", " c"], target) == expected
+
+
+@pytest.mark.parametrize("source, target", [([], [" x"]), ([" a"], []), ([], []), ([" a"], [" ", " "])])
 def test_nothing_is_aligned_with_nothing(source: list[str], target: list[str]) -> None:
     assert word_alignment(weights(STRAIGHT), source, target) == []
 

@@ -232,7 +232,7 @@ def test_abstaining(instead: str, expected: str, calibrated_run: Path, nmt: Call
 
 def test_the_mark_of_a_line_stands_behind_its_indentation(calibrated_run: Path, nmt: Call) -> None:
     options = ("--engine", "torch", "--abstain-below", "0.5", "--abstain", "mark", "--processes", "1")
-    code, out, _ = nmt("translate", calibrated_run, *options, stdin=b"\t The old man. \n")
+    code, out, _ = nmt("translate", calibrated_run, *options, stdin=b"\t Der alte Mann \n")
     assert code == 0 and out.startswith("\t [?] ") and out.endswith(" \n")
 
 
@@ -273,7 +273,7 @@ def test_a_text_that_stands_for_a_translation_has_no_score_of_it_and_nothing_is_
 
 def test_jsonl_has_confidence_and_words(calibrated_run: Path, tiny_run: Path, nmt: Call) -> None:
     words = ("--engine", "torch", "--jsonl", "--processes", "2", "--abstain-below", "0.5")
-    code, out, _ = nmt("translate", calibrated_run, *words, stdin=b"The old man.\n12 34\n")
+    code, out, _ = nmt("translate", calibrated_run, *words, stdin=b"Der alte Mann\n12 34\n")
     first, second = map(json.loads, out.splitlines())
     assert code == 0 and first["confidence"] == 0.0 and first["abstained"]
     assert [word["text"] for word in first["words"]] == first["translation"].split() and first["words"][0][

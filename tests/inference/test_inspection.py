@@ -72,6 +72,7 @@ def test_an_alternative_is_where_the_rest_begins(tokenizer: TextTokenizer) -> No
         changed = inspect_sentence(translator, SENTENCE, choice["prefix"])
         assert changed["translation"].startswith(choice["prefix"]) and changed["prefix"] == choice["prefix"]
     for word in record["alternatives"]:
+        assert all(bool(choice["text"]) == (choice["prefix"] is not None) for choice in word)  # without: the end
         texts = [choice["text"] for choice in word]
         assert len(texts) == len(set(texts))
         probabilities = [choice["probability"] for choice in word]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.errors import RecipeError, RunError, UserError
 from nmt_cli.inference.lines import to_single_line
 from nmt_cli.inference.translator import Translator
@@ -162,6 +163,25 @@ def test_line_feeds_that_pieces_spell_become_spaces(tokenizer: TextTokenizer) ->
     feed = tokenizer.visible_tokens_to_ids(["<0x0A>"])
     assert tokenizer.decode([feed]) == ["\n"]
     assert to_single_line("a\nb\r\n") == "a b\r "
+
+
+def test_bytes_that_form_no_character_are_in_no_text_and_count_as_no_word(
+    tokenizer: TextTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aligned = translator(tokenizer, align=True, keep="none")
+    tokens = ["▁", "<0xE2>", "<0x82>", "▁a", "▁", "<0xFF>", "▁b", "<0xC3>", "<0xA9>", "<0xE2>", "▁", "<0x80>"]
+    hypothesis = Hypothesis(tokenizer.visible_tokens_to_ids(tokens), -1.0, -1.0)
+    monkeypatch.setattr(aligned.engine, "search", lambda sources, *_: [[hypothesis] for _ in sources])
+    (candidate,) = aligned.translate(["The old man reads"])[0].candidates
+    assert candidate.text.split() == ["a", "bé"] and "\ufffd" not in candidate.text
+    assert [target for _, target in candidate.alignment or []] == [0, 1]
+
+
+def test_samples_have_no_replacement_characters(tokenizer: TextTokenizer) -> None:
+    sampled = translator(tokenizer, sampling=True, n_best=9, min_length=5)
+    (translation,) = sampled.translate(["The old man reads"])
+    assert len(translation.candidates) == 9
+    assert not any("\ufffd" in candidate.text for candidate in translation.candidates)
 
 
 def test_a_record_tells_everything_about_a_line(tokenizer: TextTokenizer) -> None:

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders
+from tokenizers import Tokenizer
 
 from nmt_cli.data import SIDES
-from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES, META_SPACE, TextTokenizer
+from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES, META_SPACE, TextTokenizer, spell_bytes
 from nmt_cli.errors import DataError
 from nmt_cli.fs import read_json
 from nmt_cli.vocabulary import Vocabulary
@@ -47,7 +47,6 @@ class ImportedTokenizer(TextTokenizer):
             self._token_ids.get(backend.id_to_token(sentencepiece_id) or "", self.unknown_id)
             for sentencepiece_id in range(backend.get_vocab_size())
         ]
-        self._decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Replace(META_SPACE, " "), decoders.Fuse()])
 
     def serialize(self) -> str:
         """The tokenizer as text, equal if two tokenizers give the same ids."""
@@ -80,11 +79,11 @@ class ImportedTokenizer(TextTokenizer):
     def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
         """The text of each sequence."""
         token_lists = [[self.tokens[i] for i in ids if i not in self._skipped_ids] for ids in sequences]
-        return [self.decode_tokens(tokens) if tokens else "" for tokens in token_lists]
+        return list(map(self.decode_tokens, token_lists))
 
     def decode_tokens(self, tokens: Sequence[str]) -> str:
         """The text of tokens, which need not be in the vocabulary."""
-        return str(self._decoder.decode(list(tokens))).strip(" ")
+        return "".join(spell_bytes(tokens)).replace(META_SPACE, " ").strip(" ")
 
     def encode_with_texts(self, line: str) -> tuple[list[int], list[str]]:
         """Ids of a line, and the token of each; a run of unknown characters is one token."""

@@ -9,7 +9,7 @@ vocabulary lacks become pieces for their UTF-8 bytes (for all types but `word`).
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -25,6 +25,7 @@ T = TypeVar("T")
 TokenizerType = Literal["bpe", "unigram", "character", "word"]
 
 BYTE_TOKENS = tuple(f"<0x{byte:02X}>" for byte in range(256))
+_BYTE_OF_TOKEN = {token: byte for byte, token in enumerate(BYTE_TOKENS)}
 MAX_TOKENIZER_FILE_BYTES = 1 << 29  # a million pieces take some hundred million bytes
 _PROBE_TEXT = "The 3 “odd” \u2581 </s> \U0001f642\t\u0301"  # exercises every part of a tokenizer
 META_SPACE = "▁"  # how a space inside a piece is printed; never part of a vocabulary
@@ -118,11 +119,14 @@ class TextTokenizer:
         return ""
 
     def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
-        """The text of each sequence; special tokens except <unk> are dropped, invalid UTF-8 becomes U+FFFD."""
+        """The text of each sequence; without special tokens except <unk>, and bytes that form no character."""
         first_visible, unknown_id = len(SPECIAL_TOKENS), self.unknown_id  # faster than to look in _skipped_ids
         visible_ids = [[i for i in ids if i >= first_visible or i == unknown_id] for ids in sequences]
         decoded: list[str] = self.backend.decode_batch(visible_ids, skip_special_tokens=False)
-        return decoded
+        return [  # the library, which is faster, writes U+FFFD for each byte of a run that is not valid as a whole
+            self.decode_tokens(self.ids_to_tokens(ids)) if "\ufffd" in text else text
+            for ids, text in zip(visible_ids, decoded, strict=True)
+        ]
 
     @cached_property
     def fallback_ids(self) -> frozenset[int]:
@@ -132,7 +136,7 @@ class TextTokenizer:
 
     def decode_tokens(self, tokens: Sequence[str]) -> str:
         """The text of tokens, which need not be in the vocabulary."""
-        return str(self.backend.decoder.decode(list(tokens)))
+        return "".join(spell_bytes(tokens)).removeprefix(" ")
 
     def visible_tokens(self, ids: Iterable[int]) -> list[str]:
         """The token of each id; "" for special tokens except <unk>."""
@@ -175,6 +179,21 @@ class TextTokenizer:
         """The words that are segmented independently; joined, they are the line."""
         normalized = self.backend.normalizer.normalize_str(line)
         return [word for word, _ in self.backend.pre_tokenizer.pre_tokenize_str(normalized)]
+
+
+def spell_bytes(tokens: Iterable[str]) -> list[str]:
+    """What each token writes: the first of a run of byte tokens the characters that the run spells, the others nothing.
+
+    Bytes that form no character are left out.
+    """
+    texts: list[str] = []
+    for are_bytes, group in groupby(tokens, _BYTE_OF_TOKEN.__contains__):
+        run = list(group)
+        if are_bytes:
+            spelled = bytes(_BYTE_OF_TOKEN[token] for token in run).decode(errors="ignore")
+            run = [spelled, *[""] * (len(run) - 1)]
+        texts += run
+    return texts
 
 
 def _unsupported_feature(content: dict[str, Any], backend: Tokenizer) -> str | None:

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nmt_cli.data.tokenization.imported import ImportedTokenizer
 from nmt_cli.data.tokenization.subword_sampling import VariantEncoder
 from nmt_cli.data.tokenization.tokenizer import BYTE_TOKENS, META_SPACE, TextTokenizer, TokenizerConfig
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.errors import DataError
-from nmt_cli.vocabulary import SPECIAL_TOKENS
+from nmt_cli.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.conftest import examples
 
 TEXT = [
@@ -108,6 +109,57 @@ def test_rare_characters_below_the_coverage_are_spelled_in_bytes() -> None:
     (ids,) = tokenizer.encode(["q"])
     assert "<0x71>" in tokenizer.ids_to_tokens(ids)
     assert "q" not in tokenizer.backend.get_vocab()
+
+
+def byte_ids(content: bytes) -> list[int]:
+    return [len(SPECIAL_TOKENS) + byte for byte in content]
+
+
+def imported() -> ImportedTokenizer:
+    tokens = [piece.replace(" ", META_SPACE) for piece in TRAINED["bpe"].ids_to_tokens(range(420))]
+    return ImportedTokenizer(TRAINED["bpe"].backend, tokens, Vocabulary(source_size=420, target_size=420, joint=True))
+
+
+@pytest.mark.parametrize("tokenizer", [*TRAINED.values(), imported()], ids=[*KINDS, "imported"])
+@pytest.mark.parametrize(
+    "content, text",
+    [
+        (b"\xff", ""),
+        ("🙂".encode()[:3], ""),
+        ("é€".encode()[:-1], "é"),
+        (b"\xe2A\xff\x80" + "🙂".encode(), "A🙂"),
+        (b"\xc0\xaf\xed\xa0\x80!", "!"),
+        ("\ufffd".encode() + b"\xff", "\ufffd"),
+        (b"<0x41>\xff", "<0x41>"),
+    ],
+)
+def test_bytes_that_form_no_character_are_left_out_of_the_text(
+    content: bytes, text: str, tokenizer: TextTokenizer
+) -> None:
+    (the, book) = tokenizer.visible_tokens_to_ids(["▁", "b"])
+    ids = [the, book, *byte_ids(content), the, book]
+    assert tokenizer.decode([byte_ids(content), [book], ids]) == [text, "b", f"b{text} b"]
+    assert tokenizer.decode_tokens(tokenizer.ids_to_tokens(ids)) == f"b{text} b"
+
+
+def test_characters_whose_bytes_are_apart_are_left_out() -> None:
+    first, second = byte_ids("é".encode())
+    (book,) = TRAINED["bpe"].visible_tokens_to_ids(["b"])
+    assert TRAINED["bpe"].decode([[first, book, second]]) == ["b"]
+
+
+@given(content=st.binary(max_size=12))
+@examples(300)
+def test_bytes_are_read_as_python_reads_them(content: bytes) -> None:
+    text = content.decode(errors="ignore")
+    assert TRAINED["bpe"].decode([byte_ids(content)]) == [text.removeprefix(" ")]
+
+
+def test_a_replacement_character_of_the_training_text_stays() -> None:
+    tokenizer = train_tokenizer(lambda: ["caf\ufffd caf\ufffd"] * 9, TokenizerConfig(vocab_size=300))
+    (ids,) = tokenizer.encode(["caf\ufffd"])
+    assert not set(tokenizer.ids_to_tokens(ids)) & set(BYTE_TOKENS)
+    assert tokenizer.decode([ids, [*ids, *byte_ids(b"\xff")]]) == ["caf\ufffd"] * 2
 
 
 def test_text_without_spaces_needs_no_bytes_and_gets_no_sentence_as_a_piece() -> None:
