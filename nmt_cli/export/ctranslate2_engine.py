@@ -105,8 +105,9 @@ class CTranslate2Engine(Engine):
         self.patience = DEFAULT_PATIENCE
         self.scores_greedy = True
         """Whether greedy search says how probable its translations are, which takes 5 to 8 % of its time; else nan."""
-        self.open_own_engine: Callable[[], Engine] | None = None
-        """Opens the run in our own engine, which has the attention that CTranslate2 does not return."""
+        self.open_own_engine: Callable[[], Engine | None] | None = None
+        """Opens the run in our own engine, which has the attention that CTranslate2 does not return; called once. None
+        where it cannot be opened."""
         self._own_engine: Engine | None = None
         self._lock = threading.Lock()
         self.source_tokens = _read_vocabulary(folder, "source")
@@ -303,8 +304,8 @@ class CTranslate2Engine(Engine):
     def _open_own_engine(self) -> Engine | None:
         """Our own engine, opened the first time."""
         with self._lock:
-            if self._own_engine is None and self.open_own_engine is not None:
-                self._own_engine = self.open_own_engine()
+            if self.open_own_engine is not None:
+                self._own_engine, self.open_own_engine = self.open_own_engine(), None
             return self._own_engine
 
     def token_log_probabilities(

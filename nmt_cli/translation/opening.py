@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -153,9 +153,8 @@ class TranslatorSpec:
                 " and they are not reproducible"
             )
         engine = CTranslate2Engine(folder, self.device, weight_type, workers=self.workers)
-        exact_search = recipe.search.model_copy(update={"precision": "fp32"})
         engine.scores_greedy = self.score
-        engine.open_own_engine = lambda: _open_torch_engine([run], exact_search, "cpu", align=False)[0]
+        engine.open_own_engine = partial(_open_for_attention, run, recipe.search, reporter)
         return engine
 
     def load_known_words(self) -> list[WordSet]:
@@ -206,6 +205,16 @@ def _updated_export(run: Path, name: str, weight_type: str, device: str, reporte
                 reporter.info(f"exporting to {folder}, once for this checkpoint")
                 export(run, name, folder, reporter, quantization=weight_type, device=device, replace=True)
     return folder
+
+
+def _open_for_attention(run: Path, search: SearchConfig, reporter: Reporter) -> Engine | None:
+    """Our own engine, for an export that translates; None with a warning where the checkpoint cannot be read."""
+    exact_search = search.model_copy(update={"precision": "fp32"})
+    try:
+        return _open_torch_engine([run], exact_search, "cpu", align=False)[0]
+    except RunError as error:
+        reporter.warning(f"{error}; without attention, what is copied is put in proportion")
+        return None
 
 
 def weights_key(choice: EngineChoice, precision: str, device: str) -> str:

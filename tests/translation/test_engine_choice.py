@@ -276,6 +276,21 @@ def test_where_a_word_must_be_put_in_by_attention_it_is_that_of_our_own_model(ex
     assert theirs.word_alignments(pairs) == own.word_alignments(pairs) != [None, None]
 
 
+def test_where_the_checkpoint_cannot_be_read_what_is_copied_is_put_in_proportion_as_is_said_once(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(exported, tmp_path / "run")
+    for weights in run.rglob("*.safetensors"):
+        weights.unlink()
+    translator = open_translator([run], [], "cpu", engine="ctranslate2")
+    lines = ["a book", "see https://example.org/a for the book"]
+    for _ in range(2):
+        first, second = translator.translate(lines)
+        assert first.text and "https://example.org/a" in second.text
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: ") and "; without attention, what is copied is put in proportion" in warning
+
+
 def test_attention_beside_ctranslate2_is_used_batch_by_batch(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = ["search.beam=1", "search.tokens_per_batch=24"]
     translator = open_translator([exported], overrides, "cpu", engine="ctranslate2")
