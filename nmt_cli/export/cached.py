@@ -63,10 +63,17 @@ def export_folder(run: Path, name: str, weight_type: str) -> Path:
 def lock_exports(run: Path) -> BinaryIO:
     """Lock the exports of a run until the file is closed; waits for another process that makes one.
 
-    OSError where the folder cannot be written.
+    RunError where the folder cannot be written.
     """
-    exports_folder(run).mkdir(exist_ok=True)
-    return lock_file(exports_folder(run) / "lock", None)
+    folder = exports_folder(run)
+    try:
+        folder.mkdir(exist_ok=True)
+        return lock_file(folder / "lock", None)
+    except OSError as error:
+        raise RunError(
+            f"{folder}: cannot be written: {error.strerror}, and a run keeps there what other engines translate with",
+            hint="run this once as a user who may write there, or use --engine torch, which needs no export",
+        ) from error
 
 
 def read_automatic_engine(run: RunFolder) -> AutomaticEngine | None:

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nmt_cli.cli.app import build_app
-from nmt_cli.errors import DeviceError, UserError
+from nmt_cli.errors import DeviceError, RunError, UserError
 from nmt_cli.export.cached import lock_exports
 from nmt_cli.export.exporting import export
 from nmt_cli.inference.translator import Translator
@@ -104,6 +104,14 @@ def test_of_two_processes_one_makes_the_export_and_the_other_waits_for_it(
         export(run, "ctranslate2", run / "exports" / "ctranslate2-float32", Reporter(quiet=True), device="cpu")
     thread.join()
     assert other.said == [] and exports(run) == ["ctranslate2-float32"]
+
+
+@pytest.mark.parametrize("options", [{"engine": "onnx"}, {"engine": "ctranslate2"}, {"quantization": "int8"}])
+def test_an_export_that_cannot_be_made_says_why_it_is_needed_and_what_to_do(options: dict[str, str], run: Path) -> None:
+    (run / "exports").write_text("")  # not a folder, which holds for root, too
+    with pytest.raises(RunError, match=r"exports: cannot be written: File exists, and a run keeps there") as error:
+        opened(run, **options)
+    assert "a user who may write there" in error.value.hint and "\n" not in f"{error.value}{error.value.hint}"
 
 
 @pytest.mark.parametrize("damage", ["half", "gone", "no manifest", "not json"])
