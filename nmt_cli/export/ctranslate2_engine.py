@@ -38,6 +38,7 @@ from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds, abandon, after
 from nmt_cli.errors import DeviceError
 from nmt_cli.export.ctranslate2_support import (
     import_ctranslate2,
+    QUANTIZATIONS,
     resolve_device,
     search_differences,
     unsupported_options,
@@ -366,5 +367,5 @@ def _check_compute_type(device_kind: str, device_index: int, compute_type: str) 
     if compute_type not in supported_types:
         raise DeviceError(
             f"CTranslate2 does not support {compute_type} on this {device_kind}; "
-            f"it supports {', '.join(sorted(supported_types))}"
+            f"it supports {', '.join(name for name in QUANTIZATIONS if name in supported_types)}"
         )
