@@ -23,6 +23,7 @@ How CTranslate2 differs, and what this engine does about it:
 """
 
 import math
+import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -37,8 +38,8 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds, abandon, after_fork, forked_from_gpu
 from nmt_cli.errors import DeviceError
 from nmt_cli.export.ctranslate2_support import (
-    import_ctranslate2,
     QUANTIZATIONS,
+    import_ctranslate2,
     resolve_device,
     search_differences,
     unsupported_options,
@@ -92,7 +93,7 @@ class CTranslate2Engine(Engine):
         self.max_batch_tokens = cpu_tokens if on_cpu else MAX_POSITIONS_PER_CALL
         self._open = partial(
             import_ctranslate2().Translator,
-            str(folder),
+            os.fsencode(folder),  # text cannot have bytes that the locale does not decode
             kind,
             device_index=index,
             compute_type=compute_type,

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import random
 import shutil
 from pathlib import Path
@@ -322,6 +323,13 @@ def test_a_type_that_the_device_does_not_run_is_refused(tokenizers: Tokenizers, 
         ctranslate2.load_engine(tmp_path, "cpu", "float16")
     offered = str(error.value).partition("it supports ")[2].split(", ")
     assert "float32" in offered and set(offered) <= set(ctranslate2.QUANTIZATIONS)
+
+
+def test_a_folder_whose_name_the_locale_does_not_decode_is_opened(tokenizers: Tokenizers, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    ctranslate2.export_model(random_model(config(), tokenizers), tokenizers, SearchConfig(), folder, "float32")
+    assert ctranslate2.load_engine(folder, "cpu", "float32").search([[5]], SearchConfig())
 
 
 def test_the_table_of_positions_is_as_long_as_search_asks_for(tokenizers: Tokenizers, tmp_path: Path) -> None:
