@@ -7,6 +7,7 @@ W hypotheses per sentence (the beam size).
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nmt_cli.models.configs import ModelConfig
+from nmt_cli.models.linear import Linear
 from nmt_cli.vocabulary import Vocabulary
 
 MAX_CPU_CHUNK_POSITIONS = 1024  # padding included; `Sequences.chunks` are no larger
@@ -162,7 +164,7 @@ class TranslationModel(nn.Module, ABC, Generic[ConfigT]):
 
     config_class: ClassVar[type[ModelConfig]]
     summary: ClassVar[str]  # for `nmt models`
-    output: nn.Linear  # from hidden states to logits; training differentiates it by hand
+    output: nn.Linear  # from hidden states to logits, with or without a bias; parametrized, or of a subclass
 
     def __init__(self, config: ConfigT, vocabulary: Vocabulary) -> None:
         super().__init__()
@@ -173,6 +175,16 @@ class TranslationModel(nn.Module, ABC, Generic[ConfigT]):
     def d_model(self) -> int:
         """The D of `forward`; the noam schedule scales the learning rate with it."""
         return self.output.in_features
+
+    @cached_property
+    def has_affine_output(self) -> bool:
+        """Whether logits are hidden states times `output.weight` plus `output.bias`, both parameters, and no more:
+        training differentiates that by hand. Decided when it is first asked."""
+        return (
+            type(self).output_logits is TranslationModel.output_logits
+            and type(self.output) in (nn.Linear, Linear)
+            and all(isinstance(part, nn.Parameter) for part in (self.output.weight, self.output.bias))
+        )
 
     @property
     def device(self) -> torch.device:

@@ -1,10 +1,11 @@
 """The training loss and its gradients, in chunks so that the logits of a batch are never held all at once."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, TranslationModel
@@ -30,6 +31,7 @@ class LogitsGradient(NamedTuple):
 
 Model = TranslationModel[Any]
 LogitsGradientFunction = Callable[[Tensor, Tensor, float], LogitsGradient]  # of logits, targets, smoothing
+Score = Callable[[Tensor, Tensor], LogitsGradient]  # of logits, which it may overwrite, and targets
 
 
 def max_logits(device_type: str) -> int:
@@ -53,27 +55,24 @@ def forward_backward(
 
     Each chunk of hidden states is projected, scored and differentiated by itself, so that its logits
     are freed before those of the next chunk are computed; then one backward pass goes through the
-    model. `gradient_function` may be a compiled `logits_gradient`.
+    model. An affine output layer is differentiated by hand, whatever else computes logits by autograd.
+    `gradient_function` may be a compiled `logits_gradient`.
     """
     if isinstance(model, NonAutoregressive):
         limit = max_logits(source.ids.device.type)
         return ctc_forward_backward(model, source, target_out, smoothing, scale, limit)
     assert isinstance(model, Autoregressive)
     hidden = model(source, target_in)
+    differentiate = _differentiate_by_hand if model.has_affine_output else _differentiate_by_autograd
+    score = partial(_score, smoothing=smoothing, function=gradient_function)
     with torch.no_grad():
         rows = _ScoredRows.select(hidden, target_out)
         row_gradients = torch.empty_like(rows.hidden)
-        scaled_hidden = rows.hidden * scale  # instead of the gradient of the logits, which is larger
-        chunk_sums = []
-        for chunk in rows.chunks(model.output.out_features):
-            gradient, sums_of_chunk = _differentiate_chunk(model.output, rows, chunk, smoothing, gradient_function)
-            torch.mm(gradient, model.output.weight, out=row_gradients[chunk])
-            gradient_of(model.output.weight).addmm_(gradient.t(), scaled_hidden[chunk])
-            bias_gradient = gradient[: max(0, rows.real_rows - chunk.start)].sum(0)
-            gradient_of(model.output.bias).add_(bias_gradient, alpha=scale)
-            chunk_sums.append(sums_of_chunk)
-            del gradient
-        hidden_gradient = rows.scatter(row_gradients.mul_(scale), hidden)
+        chunk_sums = [
+            differentiate(model, rows.chunk(chunk), score, scale, row_gradients[chunk])
+            for chunk in rows.chunks(model.vocabulary.target_size)
+        ]
+        hidden_gradient = rows.scatter(row_gradients, hidden)
     backward_from(hidden, hidden_gradient)
     nll, uniform_loss = torch.stack(chunk_sums).sum(0).unbind()
     return torch.lerp(nll, uniform_loss, smoothing)
@@ -87,7 +86,7 @@ def evaluate_nll(model: Model, source: Sequences, target_in: Sequences, target_o
     assert isinstance(model, Autoregressive)
     rows = _ScoredRows.select(model(source, target_in), target_out)
     sums = []
-    for chunk in rows.chunks(model.output.out_features):
+    for chunk in rows.chunks(model.vocabulary.target_size):
         log_probs = model.output_logits(rows.hidden[chunk]).float().log_softmax(-1)
         sums.append(functional.nll_loss(log_probs, rows.targets[chunk], ignore_index=IGNORE_INDEX, reduction="sum"))
     return torch.stack(sums).sum()
@@ -100,11 +99,37 @@ def evaluated_tokens(model: Model, source: Sequences, target_out: Sequences) -> 
     return target_out.num_tokens()
 
 
-def _differentiate_chunk(
-    output: nn.Linear, rows: "_ScoredRows", chunk: slice, smoothing: float, function: LogitsGradientFunction | None
+def _differentiate_by_hand(model: Model, rows: "_ScoredRows", score: Score, scale: float, out: Tensor) -> Tensor:
+    """Add the gradients of scale * loss to the output layer; that of the hidden states goes to `out`.
+
+    Returns the sums of `LogitsGradient`.
+    """
+    weight, bias = model.output.weight, model.output.bias
+    gradient, sums = score(functional.linear(rows.hidden, weight, bias), rows.targets)
+    torch.mm(gradient, weight, out=out).mul_(scale)
+    gradient_of(weight).addmm_(gradient.t(), rows.hidden * scale)  # the gradient of the logits is larger
+    gradient_of(bias).add_(gradient[: rows.real_rows].sum(0), alpha=scale)
+    return sums
+
+
+def _differentiate_by_autograd(model: Model, rows: "_ScoredRows", score: Score, scale: float, out: Tensor) -> Tensor:
+    """The same for any `output_logits`."""
+    with torch.enable_grad():
+        hidden = rows.hidden.detach().requires_grad_()
+        logits = model.output_logits(hidden)
+    gradient, sums = score(logits.detach().clone(), rows.targets)  # a copy, as the backward pass may need the logits
+    gradient[rows.real_rows :] = 0.0
+    with torch.enable_grad():
+        backward_from(logits, gradient.mul_(scale))
+    assert hidden.grad is not None
+    out.copy_(hidden.grad)
+    return sums
+
+
+def _score(
+    logits: Tensor, targets: Tensor, smoothing: float, function: LogitsGradientFunction | None
 ) -> LogitsGradient:
-    targets = rows.targets[chunk]
-    logits = functional.linear(rows.hidden[chunk], output.weight, output.bias)
+    """The derivative of the loss; may overwrite the logits."""
     if function is None:
         return logits_gradient_in_place(logits, targets, smoothing)
     return function(logits, targets.clone(), smoothing)  # compiled code would be specialised to the size of a view
@@ -141,6 +166,10 @@ class _ScoredRows(NamedTuple):
         rows_per_chunk = max(ROW_MULTIPLE, limit // vocabulary_size // ROW_MULTIPLE * ROW_MULTIPLE)
         for start in range(0, len(self.hidden), rows_per_chunk):
             yield slice(start, start + rows_per_chunk)
+
+    def chunk(self, rows: slice) -> "_ScoredRows":
+        """Some of the rows, which have no place among all positions."""
+        return _ScoredRows(self.hidden[rows], self.targets[rows], max(0, self.real_rows - rows.start), None)
 
     def scatter(self, row_gradients: Tensor, hidden: Tensor) -> Tensor:
         """Gradients of rows [N, D] as those of all positions, of the shape of `hidden`."""

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt_cli.models.contract import Sequences, TranslationModel
+from nmt_cli.models.contract import Autoregressive, Sequences, TranslationModel
 from nmt_cli.training.loss import forward_backward, max_logits
 
 PROBE_PAIRS = 2  # sentence pairs in the batch that activations are measured with
@@ -74,8 +74,11 @@ def _saved_activation_bytes(model: TranslationModel[Any], source_length: int, ta
         return Sequences(ids, torch.full((PROBE_PAIRS,), length))
 
     model.train()
-    target = make_sequences(target_length)
+    source, target = make_sequences(source_length), make_sequences(target_length)
     with torch.autograd.graph.saved_tensors_hooks(record_saved_tensor, lambda tensor: tensor):
-        forward_backward(model, make_sequences(source_length), target, target, smoothing=0.1, scale=1.0)
+        if isinstance(model, Autoregressive):  # the rest is freed with each chunk of the loss: `logit_bytes`
+            model(source, target)
+        else:
+            forward_backward(model, source, target, target, smoothing=0.1, scale=1.0)
     model.zero_grad(set_to_none=True)
     return sum(storage.nbytes() for storage in storages.values())

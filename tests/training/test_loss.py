@@ -1,12 +1,20 @@
 """The loss in chunks against PyTorch's own in one piece."""
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
 
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Sequences
+from nmt_cli.models.linear import Linear
+from nmt_cli.models.transformer import Transformer
 from nmt_cli.training import loss as module
+from nmt_cli.training.memory_estimate import estimate_memory
+from nmt_cli.training.parameters import FlatParameters
 from nmt_cli.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(source_size=40, target_size=40, joint=True)
@@ -44,6 +52,83 @@ def test_chunks_give_the_loss_and_gradients_of_the_whole(
         torch.testing.assert_close(gradients[name], parameter.grad, atol=1e-5, rtol=1e-4)
     plain = functional.cross_entropy(logits.flatten(0, 1), ids.flatten(), reduction="sum")
     torch.testing.assert_close(module.evaluate_nll(model, source, target_in, target_out), plain.detach())
+
+
+class Capped(Transformer):
+    """Logits that are scaled and bounded, and whose gradient needs them themselves."""
+
+    def output_logits(self, hidden: Tensor) -> Tensor:
+        return (self.output(hidden) * 0.3).tanh()
+
+
+class Doubled(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2.0 * super().forward(x)
+
+
+def own_model(kind: str) -> Any:
+    """A model with an output that is no plain linear layer with a bias."""
+    torch.manual_seed(1)
+    cls = Capped if kind == "capped without bias" else Transformer
+    config = MODELS["transformer"].config_class.tiny_configs()[0].model_copy(update={"tied_embeddings": "none"})
+    model = cls(config, VOCABULARY)  # type: ignore[arg-type]
+    width = model.output.in_features
+    if "without bias" in kind:
+        model.output = nn.Linear(width, 40, bias=False)
+    elif kind == "weight_norm":
+        weight_norm(model.output)
+    elif kind == "subclass":
+        model.output = Doubled(width, 40)
+    return model
+
+
+OWN = ["capped without bias", "without bias", "weight_norm", "subclass"]
+
+
+@pytest.mark.parametrize("kind", OWN)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_model_with_logits_of_its_own_gets_the_gradients_of_the_whole_loss(
+    monkeypatch: pytest.MonkeyPatch, kind: str, compiled: bool
+) -> None:
+    """In a replica, too, whose gradients become part of the sum."""
+    monkeypatch.setattr(module, "MAX_CPU_LOGITS", 160)
+    monkeypatch.setattr(module, "ROW_MULTIPLE", 4)  # 14 positions and 2 fillers
+    model = own_model(kind)
+    assert not model.has_affine_output
+    source, target_in, target_out = batch()
+    logits = model.output_logits(model(source, target_in))
+    ids = target_out.ids.masked_fill(torch.arange(6) >= target_out.lengths[:, None], -100)
+    whole = functional.cross_entropy(logits.flatten(0, 1), ids.flatten(), label_smoothing=0.1, reduction="sum")
+    expected = torch.autograd.grad(0.5 * whole, list(model.parameters()))
+    expected_by_name = dict(zip(dict(model.named_parameters()), expected, strict=True))
+    parameters = FlatParameters(model, torch.float32)
+    function = module.logits_gradient if compiled else None  # what is compiled does not write into the logits
+    for copy in (model, parameters.replicate(model)):
+        loss = module.forward_backward(
+            copy, source, target_in, target_out, smoothing=0.1, scale=0.5, gradient_function=function
+        )
+        torch.testing.assert_close(loss, whole.detach())
+    parameters.accumulate_grad()
+    for name, gradient in parameters.unflatten(parameters.gradient).items():
+        torch.testing.assert_close(gradient, 2 * expected_by_name[name], atol=1e-5, rtol=1e-4)
+    plain = functional.cross_entropy(logits.flatten(0, 1), ids.flatten(), reduction="sum")
+    torch.testing.assert_close(module.evaluate_nll(model, source, target_in, target_out), plain.detach())
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_the_memory_of_an_output_of_its_own_does_not_grow_with_the_batch(kind: str) -> None:
+    own, plain = (estimate_memory(own_model(k), torch.float32, 12, 10, 2) for k in (kind, "plain"))
+    assert own.activation_bytes == pytest.approx(plain.activation_bytes, rel=0.01)
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_the_models_of_nmt_have_the_output_that_is_differentiated_by_hand(name: str) -> None:
+    for config in MODELS[name].config_class.tiny_configs():
+        model = MODELS[name](config, VOCABULARY)
+        assert model.has_affine_output
+    own = MODELS[name](config, VOCABULARY)
+    own.output = Linear(own.output.in_features, 40)
+    assert own.has_affine_output
 
 
 def test_scored_rows_are_selected_where_the_device_has_no_operation_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
