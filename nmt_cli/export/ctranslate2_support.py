@@ -72,7 +72,7 @@ def missing_reason() -> str | None:
 def incompatibilities(config: ModelConfig, search: SearchConfig) -> list[str]:
     """See `ExportFormat.incompatibilities`."""
     reasons = []
-    if not isinstance(config, TransformerConfig):
+    if type(config) is not TransformerConfig:  # a subclass may compute otherwise
         reasons.append(f"model.type: CTranslate2 runs transformer, not {config.type}")
     return reasons + [f"{reason}: set it to 0" for reason in unsupported_options(search)]
 

@@ -40,7 +40,7 @@ TARGET_TOKENIZER_FOLDER = "target"  # with the tokenizer of the target language,
 
 def incompatibilities(config: ModelConfig, search: SearchConfig) -> list[str]:
     """See `ExportFormat.incompatibilities`."""
-    if not isinstance(config, TransformerConfig):
+    if type(config) is not TransformerConfig:  # a subclass may compute otherwise
         return [f"model.type: MarianMT is a transformer, not {config.type}"]
     reasons = []
     for key, supported in (

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt_cli.models.feed_forward import FeedForward
+from nmt_cli.models.linear import Linear
 
 MAX_INT8_WEIGHT = 127
 MAX_BLOCK_ELEMENTS = 1 << 18  # of a block of rows, which should fit into a core's cache
@@ -117,11 +118,11 @@ class Int8Linear(nn.Module):
 
 
 def quantize(model: nn.Module) -> None:
-    """Replace every linear layer of a float32 model on the CPU by an `Int8Linear`."""
+    """Replace every linear layer of a float32 model on the CPU by an `Int8Linear`, but those that compute otherwise."""
     input_cache = QuantizedInputCache()
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, nn.Linear):
+            if isinstance(child, nn.Linear) and type(child).forward in (nn.Linear.forward, Linear.forward):
                 nonnegative = isinstance(parent, FeedForward) and child is parent.contract
                 nonnegative = nonnegative and parent.activation == "relu"
                 setattr(parent, name, Int8Linear(child, input_cache, nonnegative=nonnegative))

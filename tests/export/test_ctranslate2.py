@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.decoding.rescoring import log_probabilities
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DeviceError, UserError
-from nmt_cli.export import ctranslate2, ctranslate2_support
+from nmt_cli.export import ctranslate2, ctranslate2_support, huggingface
 from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 from nmt_cli.export.exporting import export
 from nmt_cli.export.format import position_limit
@@ -350,6 +350,12 @@ def test_what_cannot_be_exported_is_said_before_training(name: str) -> None:
         reasons = ctranslate2.incompatibilities(model_config, SearchConfig())
         expected = [] if name == "transformer" else [f"model.type: CTranslate2 runs transformer, not {name}"]
         assert reasons == expected
+
+    class OwnConfig(TransformerConfig):
+        type: Literal["own"] = "own"  # type: ignore[assignment]
+
+    for module, what in ((ctranslate2, "CTranslate2 runs transformer"), (huggingface, "MarianMT is a transformer")):
+        assert module.incompatibilities(OwnConfig(), SearchConfig()) == [f"model.type: {what}, not own"]
     (problem,) = ctranslate2.incompatibilities(config(), SearchConfig(coverage_penalty=0.2))
     assert problem == "search.coverage_penalty: CTranslate2 computes it from one layer's attention: set it to 0"
 

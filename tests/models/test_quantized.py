@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.config import SearchConfig
@@ -117,3 +118,18 @@ def test_layers_behind_a_relu_use_all_integers_for_what_is_above_zero() -> None:
             model_config.activation == "relu"
         )
         assert all(name.endswith("feed_forward.network.contract") for name in positive)
+
+
+@torch.no_grad()
+def test_a_parametrized_layer_is_quantized_and_one_that_computes_otherwise_is_not() -> None:
+    class Doubled(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 2.0 * super().forward(x)
+
+    torch.manual_seed(1)
+    model = nn.Sequential(weight_norm(nn.Linear(32, 16)), Doubled(16, 8))
+    x = torch.randn(4, 32)
+    expected = model(x)
+    quantize(model)
+    assert isinstance(model[0], Int8Linear) and isinstance(model[1], Doubled)
+    assert float((model(x) - expected).norm() / expected.norm()) < 0.02
