@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from nmt_cli import __version__
+from nmt_cli import __version__, models
 from nmt_cli.cli.app import build_command
 from nmt_cli.errors import UserError
 from nmt_cli.evaluation.calibration import MIN_LINES
@@ -73,6 +73,35 @@ def test_models_are_listed_one_a_line_and_shown(nmt: Call) -> None:
     code, out, _ = nmt("models", "show", "rnn")
     assert code == 0 and "encoder_layers (default 1)\n    Layers of the encoder.\n" in out
     assert "local_window (default null)" in out and "bidirectional (default true)" in out
+
+
+@pytest.mark.parametrize(
+    "code, said",
+    [
+        ("import nothing_like_it", "cannot be imported: ModuleNotFoundError: No module named 'nothing_like_it'"),
+        ("class Bag(", "cannot be imported: SyntaxError: "),
+        ("class Sack: ...", "cannot be imported: AttributeError: "),
+        ("class Bag: ...", "lacks config_class, summary; see docs/add-a-model.md"),
+        ("from nmt_cli.models.rnn import RNN\nclass Bag(RNN):\n    @property\n    @__import__('abc').abstractmethod\n"
+         "    def attention(self): ...", "lacks attention; see docs/add-a-model.md"),
+    ],
+)  # fmt: skip
+def test_an_unfinished_model_is_named_beside_the_others(
+    nmt: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str, said: str
+) -> None:
+    (tmp_path / "unfinished_bag.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "unfinished_bag", raising=False)
+    finished = list(MODELS)
+    monkeypatch.setitem(models._CLASSES, "bag", "unfinished_bag.Bag")
+    exit_code, out, err = nmt("models")
+    assert exit_code == 0 and [line.split()[0] for line in out.splitlines()] == finished
+    (line,) = err.splitlines()
+    assert line.startswith("warning: model bag: unfinished_bag.Bag ") and said in line
+    exit_code, out, err = nmt("models", "show", "bag")
+    assert (exit_code, out, err) == (2, "", line.replace("warning", "nmt") + "\n")
+    _, out, err = nmt("check", "quickstart", "--set", "model.type=rnn", "--set", "model.heads=2")
+    assert "model.type: rnn has no " in out + err
 
 
 def test_scores_are_printed_with_signatures_or_as_json(nmt: Call, tmp_path: Path) -> None:

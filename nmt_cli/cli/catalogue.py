@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from nmt_cli.cli.options import Recipe, print_line
+from nmt_cli.errors import UserError
+from nmt_cli.reporting import Reporter
 
 
 def recipes(context: typer.Context) -> None:
@@ -45,8 +47,13 @@ def models(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         from nmt_cli.models import MODELS
 
-        for name, model in MODELS.items():
-            print_line(f"{name:16} {model.summary}")
+        for name in MODELS:
+            try:
+                summary = MODELS[name].summary
+            except UserError as error:  # an unfinished model; the others are listed
+                Reporter().warning(str(error))
+            else:
+                print_line(f"{name:16} {summary}")
 
 
 def models_show(name: Annotated[str, typer.Argument(help="Name of a model.")]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from nmt_cli.errors import UserError, is_out_of_memory
 from nmt_cli.models.configs import CONFIGS, ModelConfig
 
 if TYPE_CHECKING:
@@ -19,8 +20,22 @@ _CLASSES = {
 
 class _Registry(Mapping[str, "type[TranslationModel[Any]]"]):
     def __getitem__(self, name: str) -> "type[TranslationModel[Any]]":
+        """KeyError without such a model; UserError for one whose code cannot be imported or lacks something."""
         module, _, class_name = _CLASSES[name].rpartition(".")
-        return getattr(import_module(module), class_name)
+        try:
+            model_class = getattr(import_module(module), class_name)
+        except Exception as error:  # whatever unfinished code raises
+            if is_out_of_memory(error):
+                raise
+            reason = (str(error).strip() or "no message").splitlines()[0]
+            raise UserError(
+                f"model {name}: {_CLASSES[name]} cannot be imported: {type(error).__name__}: {reason}"
+            ) from error
+        lacking = [attribute for attribute in ("config_class", "summary") if not hasattr(model_class, attribute)]
+        lacking += sorted(getattr(model_class, "__abstractmethods__", ()))
+        if lacking:
+            raise UserError(f"model {name}: {_CLASSES[name]} lacks {', '.join(lacking)}; see docs/add-a-model.md")
+        return model_class
 
     def __contains__(self, name: object) -> bool:
         return name in _CLASSES

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -14,7 +15,7 @@ from nmt_cli.config import ADDED_KEYS, Section, original_form
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.decoding.config import SearchConfig
-from nmt_cli.errors import RecipeError, suggest
+from nmt_cli.errors import RecipeError, UserError, suggest
 from nmt_cli.models import MODELS, config_class
 from nmt_cli.models.configs import ModelConfig
 from nmt_cli.recipe.aliases import rename_content_keys, rename_line_numbers, rename_override_keys
@@ -228,7 +229,10 @@ def _model_class(section: Any, overridden: frozenset[KeyPath], errors: list[_Fie
 
 def _leftover_keys(section: dict[str, Any], model: str) -> list[str]:
     """Keys of the section that other models have, but not this one."""
-    others = {key for name in MODELS for key in config_class(name).model_fields}
+    others: set[str] = set()
+    for name in MODELS:
+        with suppress(UserError):  # an unfinished model
+            others |= config_class(name).model_fields.keys()
     return [key for key in section if key in others - config_class(model).model_fields.keys()]
 
 
