@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.decoding.host import batch_with_end, batch_with_start
+from nmt_cli.errors import UserError
 from nmt_cli.models.contract import Autoregressive, Sequences, TranslationModel
 
 MIN_ATTENTION = 1e-6  # lower bound of the attention to a token, whose logarithm is taken
@@ -17,11 +18,19 @@ MIN_ATTENTION = 1e-6  # lower bound of the attention to a token, whose logarithm
 def attention_weights(
     model: TranslationModel[Any], sources: list[list[int]], targets: list[list[int]]
 ) -> list[Tensor] | None:
-    """Attention weights [layers, heads, T, S] of each pair, ends of sentence included; None without attention."""
+    """Attention weights [layers, heads, T, S] of each pair, ends of sentence included; None without attention.
+
+    UserError for a model that says that it has attention, and returns none.
+    """
     if not isinstance(model, Autoregressive):
         return None
     weights = model.attention(batch_with_end(model, sources), batch_with_start(model, targets))
     if weights is None:
+        if model.has_attention:
+            raise UserError(
+                f"model {model.config.type}: has_attention is true, but attention() returned None: "
+                "return weights [B, layers, heads, T, S], or make has_attention false"
+            )
         return None
     return [
         pair_weights[:, :, : len(target) + 1, : len(source) + 1].float().cpu()

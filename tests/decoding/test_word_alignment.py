@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from nmt_cli.decoding.ensemble import Ensemble
 from nmt_cli.decoding.word_alignment import attention_weights, word_alignment
+from nmt_cli.errors import UserError
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive
 from nmt_cli.vocabulary import Vocabulary
@@ -65,6 +67,17 @@ def test_spaces_are_no_word(target: list[str], expected: list[tuple[int, int]]) 
 @pytest.mark.parametrize("source, target", [([], [" x"]), ([" a"], []), ([], []), ([" a"], [" ", " "])])
 def test_nothing_is_aligned_with_nothing(source: list[str], target: list[str]) -> None:
     assert word_alignment(weights(STRAIGHT), source, target) == []
+
+
+def test_a_model_that_says_it_has_attention_and_returns_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build("transformer")
+    monkeypatch.setattr(type(model), "attention", lambda *_: None)
+    for either in (model, Ensemble([model, build("rnn")])):
+        with pytest.raises(
+            UserError, match=r"^model transformer: has_attention is true, but attention\(\) returned None: "
+        ):
+            attention_weights(either, [[4, 5]], [[6]])
+    assert attention_weights(build("rnn", attention="none"), [[4, 5]], [[6]]) is None
 
 
 @pytest.mark.parametrize("name", [name for name, model in MODELS.items() if issubclass(model, Autoregressive)])
