@@ -14,12 +14,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from nmt_cli.errors import DataError, RunError, UserError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 MAX_JSON_BYTES = 16 << 20  # a manifest has some thousand bytes
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -74,10 +71,9 @@ def write_json(
     atomic_write_text(path, text, concurrent=concurrent)
 
 
-def write_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: dict[str, str] | None = None) -> None:
-    """Write a file of safetensors, readable for whom new files are; OSError or SafetensorError on failure.
-
-    The library's own files are readable for their owner alone.
+def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, str] | None = None) -> None:
+    """Write tensors by their names into a .safetensors file that whoever may read new files can read, which the
+    library would leave to its owner alone; OSError or SafetensorError on failure.
     """
     from safetensors.torch import save_file
 
