@@ -100,6 +100,13 @@ def record_of(text: str, probability: float | None = 0.5, **more: Any) -> dict[s
     return {"source_words": words, "target_words": words, "translation": text, "displayed": text, **more}
 
 
+def with_another_word(query: Any) -> Any:
+    """The answer to an inspection: the first word may be "Eine", and is if that is chosen."""
+    text = query.get("translation", "Eine Übersetzung")
+    choices = [[{"text": "Eine", "prefix": [1], "probability": 0.2}]]
+    return record_of(text, alternatives=choices)
+
+
 def in_upper_case(query: Any) -> Any:
     """The answer to a query: its texts in capitals; those with "chien" are French."""
     detected = [{"language": "fr" if "chien" in text else "en", "confidence": 90.0} for text in query["q"]]
@@ -258,6 +265,42 @@ class TestPage:
         choices.nth(0).click()
         page.locator("#translation").get_by_text(before, exact=True).wait_for(state="detached")
         assert translated(page).inner_text().startswith(other)
+
+    def test_a_word_is_chosen_for_the_sentence_that_was_clicked_alone(self, page: Any) -> None:
+        canned(page, "translate", in_upper_case)
+        canned(page, "inspect", with_another_word)
+        page.fill("#text", "a dog\na dog")
+        translated(page).locator(".sentence").first.click()
+        page.click(".choices button")
+        page.locator("#translation").get_by_text("Eine Übersetzung").wait_for()
+        assert page.locator(".sentence").all_inner_texts() == ["Eine Übersetzung", "A DOG"]
+        page.fill("#text", "a cat\na dog\na dog\na dog")
+        page.locator(".sentence").nth(3).wait_for()
+        page.locator(".pending").first.wait_for(state="detached")
+        assert page.locator(".sentence").all_inner_texts() == ["A CAT", "A DOG", "Eine Übersetzung", "A DOG"]
+
+    def test_a_chosen_word_stays_while_more_is_typed_and_goes_with_its_sentence(self, page: Any) -> None:
+        def answer(query: Any) -> Any:  # every word a sentence
+            pairs = [[{"source": word, "target": word.upper()} for word in text.split()] for text in query["q"]]
+            return {"translatedText": [text.upper() for text in query["q"]], "sentences": pairs}
+
+        canned(page, "translate", answer)
+        canned(page, "inspect", with_another_word)
+        page.fill("#text", "dog cat\ndog cat")
+        translated(page).locator(".sentence").nth(2).click()
+        page.locator(".choices button").wait_for()
+        page.fill("#text", "dog cat\ndog cat bird")
+        page.locator(".sentence").nth(4).wait_for()
+        page.click(".choices button")
+        page.locator("#translation").get_by_text("Eine Übersetzung").wait_for()
+        for text in ("dog cat\ndog cat bird cow", "cow\ndog cat\ndog cat bird cow"):
+            page.fill("#text", text)
+            page.locator(".sentence:has-text('COW')").nth(text.count("cow") - 1).wait_for()
+            expected = text.upper().replace("\nDOG CAT BIRD", "\nEine Übersetzung CAT BIRD")
+            assert translated(page).inner_text() == expected
+        page.fill("#text", "")
+        page.fill("#text", text)
+        assert translated(page).inner_text() == text.upper()
 
     def test_a_word_is_chosen_in_what_comes_out_and_not_in_what_the_model_writes(self, page: Any) -> None:
         address = "https://example.org/a?b=1"

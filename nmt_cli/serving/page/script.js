@@ -11,7 +11,7 @@ const IS_CJK = /^[\u2e80-\u312f\u3190-\ua4cf\uf900-\ufaff\uff00-\uffef\u{20000}-
 let languages = [];
 let runs = [];
 let charLimit = CHARACTERS_PER_REQUEST; // of a request
-let lines = []; // of the text: {text, sentences, pending}
+let lines = []; // of the text: {text, sentences, pending}; the sentences are of this line alone
 let cache = new Map(); // line -> {sentences, detected, via, warnings}, each sentence {text, translation, before, language, words}; before: what stands before it
 let request = null; // the AbortController of the request that is under way
 let fileRequest = null; // that of the text file
@@ -37,15 +37,36 @@ function typed() {
   timer = setTimeout(translate, TYPING_PAUSE);
 }
 
+/** Cut the text into lines; those before and after what was edited stay, and so do sentences at their place in a line. */
 function splitLines() {
   const before = lines;
-  lines = textBox.value.split("\n").map((text) => {
+  const texts = textBox.value.split("\n");
+  const shorter = Math.min(texts.length, before.length);
+  let start = 0, end = 0;
+  while (start < shorter && texts[start] === before[start].text) start++;
+  while (end < shorter - start && texts.at(-1 - end) === before.at(-1 - end).text) end++;
+  const edited = before.slice(start, before.length - end);
+  const used = new Set(); // of those: each line goes on as one
+  const goesOn = (line, text) => line.text && !used.has(line) && (text.startsWith(line.text) || line.text.startsWith(text));
+  lines = texts.map((text, number) => {
+    const same = number < start ? before[number] : number >= texts.length - end ? before.at(number - texts.length) : null;
+    if (same && !same.pending) return same;
+    const own = same ?? edited.find((line) => goesOn(line, text));
+    used.add(own);
+    const old = own?.sentences ?? [];
     const known = text.trim() ? cache.get(text) : { sentences: [] };
-    if (known) return { text, ...known };
-    const partial = before.find((line) => line.text && (text.startsWith(line.text) || line.text.startsWith(text)));
-    return { text, pending: true, sentences: partial?.sentences ?? [] };
+    return known ? { text, ...known, sentences: taken(known.sentences, old) } : { text, pending: true, sentences: old };
   });
   byId("count").textContent = textBox.value ? counted(textBox.value.length, "character") : "";
+}
+
+/** Sentences for one line: those it had at the same place, with the words that were chosen in them, and copies. */
+function taken(sentences, old) {
+  return sentences.map((sentence, index) => {
+    const own = old[index];
+    const stays = own?.text === sentence.text && own.language === sentence.language;
+    return stays ? Object.assign(own, { before: sentence.before }) : { ...sentence };
+  });
 }
 
 /** The texts to be sent next: at least one. */
@@ -219,6 +240,9 @@ async function colourWords() {
 }
 
 async function colour(sentence) {
+  const isSame = (other) => ["text", "translation", "language"].every((key) => other[key] === sentence[key]);
+  const twin = lines.flatMap((line) => line.sentences).find((other) => other.words && isSame(other));
+  if (twin) return void (sentence.words = twin.words);
   sentence.words = []; // those of a sentence that is refused
   if (!runsOf(sentence).length) return;
   try {
