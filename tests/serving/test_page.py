@@ -302,6 +302,25 @@ class TestPage:
         page.fill("#text", text)
         assert translated(page).inner_text() == text.upper()
 
+    def test_what_a_view_asks_for_is_given_up_when_it_is_left(self, page: Any) -> None:
+        serve(page, [("one", "en", "de"), ("two", "en", "de")])
+        canned(page, "translate", in_upper_case)
+        page.route(
+            "**/inspect",
+            lambda route: (
+                route.fulfill(json=record_of("A DOG")) if "translation" in route.request.post_data_json else None
+            ),
+        )
+        failed: list[str] = []
+        page.on("requestfailed", lambda request: failed.append(request.failure))
+        page.fill("#text", "a dog")
+        translated(page).locator(".sentence").click()
+        page.locator(".words.target button").first.wait_for()
+        for number, tab in enumerate(["runs", "runs", "search", "words"]):
+            page.click(f"#tab-{tab}")
+            page.wait_for_timeout(100)
+            assert failed == ["net::ERR_ABORTED"] * number
+
     def test_a_word_is_chosen_in_what_comes_out_and_not_in_what_the_model_writes(self, page: Any) -> None:
         address = "https://example.org/a?b=1"
         page.fill("#text", f"SEE {address} IN THE HOUSE!")

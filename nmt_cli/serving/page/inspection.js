@@ -2,7 +2,7 @@
 import { byId, call, doubt, element, percent, redraw, RIGHT_TO_LEFT } from "./dom.js";
 
 const TABS = ["words", "attention", "search", "runs"];
-const shown = { text: "", options: {}, runs: [], changed: null, record: null, tab: "words", layer: -1, head: -1, kind: "cross", word: 0, request: null, opener: null };
+const shown = { text: "", options: {}, runs: [], changed: null, record: null, tab: "words", layer: -1, head: -1, kind: "cross", word: 0, request: null, drawing: null, opener: null };
 
 /** Show how a sentence was translated; `changed` gets the new record where another word was chosen. */
 export async function inspect(sentence, options, runs, changed) {
@@ -19,21 +19,19 @@ export async function inspect(sentence, options, runs, changed) {
 
 export function closeInspection() {
   shown.request?.abort();
+  shown.drawing?.abort();
   if (byId("inspection").contains(document.activeElement)) (shown.opener.isConnected ? shown.opener : byId("translation")).focus();
   byId("inspection").hidden = true;
   shown.opener?.classList.remove("chosen");
 }
 
-async function fetchRecord(extra) {
-  shown.request?.abort();
-  const controller = (shown.request = new AbortController());
-  return call("inspect", { text: shown.text, ...shown.options, ...extra }, controller.signal);
-}
+const ask = (controller, extra) => call("inspect", { text: shown.text, ...shown.options, ...extra }, controller.signal);
 
 async function load(what) {
   if (!shown.record) note("Loading the model that shows this…");
+  shown.request?.abort();
   try {
-    shown.record = await fetchRecord(what);
+    shown.record = await ask((shown.request = new AbortController()), what);
     if (what.prefix) shown.changed(shown.record);
     const hasFocus = byId("view").contains(document.activeElement);
     draw();
@@ -46,6 +44,8 @@ function note(message, isError = false) {
 }
 
 function draw() {
+  shown.drawing?.abort(); // what the view that is left still asks for
+  shown.drawing = new AbortController();
   if (shown.tab === "runs" && shown.runs.length < 2) shown.tab = "words";
   for (const tab of TABS) {
     const chosen = tab === shown.tab;
@@ -163,11 +163,10 @@ function matrixTable(record, kind, layer, head) {
 async function drawSearch() {
   if (!shown.record.beam) {
     note("Searching again, with everything written down…");
-    try { shown.record.beam = (await fetchRecord({ beam: true, prefix: shown.record.prefix, alternatives: false })).beam; } catch (error) {
+    try { shown.record.beam = (await ask(shown.drawing, { beam: true, prefix: shown.record.prefix, alternatives: false })).beam; } catch (error) {
       if (error.name !== "AbortError") note(error.message, true);
       return;
     }
-    if (shown.tab !== "search") return;
   }
   const beam = shown.record.beam;
   if (!beam?.steps?.length) return note("This model writes all words at once: there is no search to show.");
@@ -209,11 +208,11 @@ async function drawRuns() {
   const cards = shown.runs.map((run) => element("section", { class: "card", "aria-label": run.name },
     element("h3", {}, run.name), element("span", { class: "label" }, run.model), element("p", { class: "note" }, "…")));
   redraw(byId("view"), element("p", { class: "note" }, "The same sentence, translated by every run of these languages, and what each looked at for every word."), element("div", { class: "side-by-side" }, cards));
-  const controller = (shown.request = new AbortController());
+  const controller = shown.drawing;
   for (const [index, run] of shown.runs.entries()) {
     const card = cards[index];
     try {
-      const record = await call("inspect", { text: shown.text, ...shown.options, run: run.name, alternatives: false }, controller.signal);
+      const record = await ask(controller, { run: run.name, alternatives: false });
       const words = record.target_words.flatMap((word) => [element("span", doubt(word.probability), word.text), " "]);
       const picture = matrixOf(record, "cross", -1, -1) ? matrixTable(record, "cross", -1, -1) : element("span", { class: "label" }, "no attention: one vector for the whole sentence");
       card.lastChild.replaceWith(element("p", { lang: shown.options.target, dir: "auto" }, words), picture);
