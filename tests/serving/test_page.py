@@ -369,7 +369,8 @@ class TestPage:
         (tmp_path / "bad.txt").write_bytes(b"\xff\xfe\x00")
         page.set_input_files("#file", tmp_path / "bad.txt")
         page.locator("#file-status.error").wait_for()
-        assert page.locator("#file-status").inner_text() == "Not a text file in UTF-8"
+        expected = "Not a text file in UTF-8, or in UTF-16 with a byte order mark"
+        assert page.locator("#file-status").inner_text() == expected
 
     def test_a_file_is_translated_with_what_was_chosen_when_it_was_dropped(self, page: Any, tmp_path: Path) -> None:
         targets: list[str] = []
@@ -394,6 +395,18 @@ class TestPage:
             page.set_input_files("#file", tmp_path / "my.txt")
         assert request.value.post_data_json["q"] == ["A dog.\n"]
         assert downloaded(page)[1] == "\ufeffA DOG.\n".encode()
+
+    @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+    def test_a_file_in_utf_16_with_a_byte_order_mark_comes_out_in_utf_8(
+        self, page: Any, tmp_path: Path, encoding: str
+    ) -> None:
+        canned(page, "translate", lambda query: {"translatedText": [text.upper() for text in query["q"]]})
+        (tmp_path / "my.txt").write_bytes("\ufeffÄ dog.\r\n".encode(encoding))
+        page.set_input_files("#file", tmp_path / "my.txt")
+        assert downloaded(page)[1] == "Ä DOG.\r\n".encode()
+        (tmp_path / "bad.txt").write_bytes("A dog.".encode(encoding))
+        page.set_input_files("#file", tmp_path / "bad.txt")
+        page.locator("#file-status.error").wait_for()
 
     def test_no_request_has_more_characters_than_the_server_takes(self, page: Any, tmp_path: Path) -> None:
         sizes: list[list[int]] = []
@@ -431,7 +444,9 @@ class TestPage:
             with page.expect_request("**/translate"):
                 page.set_input_files("#file", tmp_path / f"{name}.txt")
         held[0].fulfill(json={"translatedText": ["FIRST\n"] * 16})
+        assert page.locator("#file-cancel").inner_text() == "Cancel"
         assert downloaded(page) == ("second.de.txt", b"SECOND\n" * 20)
+        assert page.locator("#file-cancel").inner_text() == "Close"
         page.wait_for_timeout(200)
         assert page.locator("#file-status").inner_text() == "20 lines"
 

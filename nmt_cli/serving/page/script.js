@@ -339,6 +339,7 @@ async function translateFile(file) {
   link.hidden = true;
   bar.hidden = false;
   bar.removeAttribute("value");
+  byId("file-cancel").textContent = "Cancel";
   status.textContent = "";
   status.classList.remove("error");
   let texts = [], mark = "";
@@ -366,16 +367,19 @@ async function translateFile(file) {
     status.classList.add("error");
     bar.hidden = true;
   }
+  byId("file-cancel").textContent = "Close";
   if (!translated.length) return;
   link.href = URL.createObjectURL(new Blob([mark, ...translated], { type: "text/plain" }));
   link.download = file.name.replace(/(\.[^.]*)?$/, `.${options.target}$1`);
   link.hidden = false;
 }
 
-/** The byte order mark of a text file, or nothing, and its lines, each with its end, which the server keeps. */
+/** The byte order mark of a text file in UTF-8, or nothing, and its lines, each with its end, which the server keeps. */
 function linesOf(bytes) {
-  let text = "";
-  try { text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes); } catch { throw new Error("Not a text file in UTF-8"); }
+  const encoding = { "255,254": "utf-16le", "254,255": "utf-16be" }[new Uint8Array(bytes).subarray(0, 2)] ?? "utf-8";
+  let text = "\0";
+  try { text = new TextDecoder(encoding, { fatal: true, ignoreBOM: encoding === "utf-8" }).decode(bytes); } catch { /* said below */ }
+  if (text.includes("\0")) throw new Error("Not a text file in UTF-8, or in UTF-16 with a byte order mark");
   const [mark] = text.match(/^\ufeff?/);
   return [mark, text.slice(mark.length).match(/[^\n]*\n|[^\n]+$/g) ?? []];
 }
