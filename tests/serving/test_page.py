@@ -321,6 +321,55 @@ class TestPage:
             page.wait_for_timeout(100)
             assert failed == ["net::ERR_ABORTED"] * number
 
+    def test_the_status_says_that_a_text_is_being_translated_where_that_takes_a_while(self, page: Any) -> None:
+        held: list[Any] = []
+        page.route("**/translate", lambda route: held.append(route))
+        with page.expect_request("**/translate"):
+            page.fill("#text", "a dog")
+        assert page.locator("#status").inner_text() == ""
+        page.locator("#status:has-text('Translating…')").wait_for()
+        held[0].fulfill(json=in_upper_case({"q": ["a dog"]}))
+        assert translated(page).inner_text() == "A DOG"
+        assert page.locator("#status").inner_text() == ""
+
+    @pytest.mark.parametrize("is_online_again", [False, True])
+    def test_a_server_that_cannot_be_reached_is_asked_again(
+        self, browser: Any, server: Server, is_online_again: bool
+    ) -> None:
+        page = browser.new_page()
+        page.goto(server.url, wait_until="networkidle")
+        page.clock.install()
+        tries: list[str] = []
+
+        def answer(route: Any) -> None:
+            tries.append(route.request.post_data_json["q"][0])
+            if len(tries) < 4:
+                route.abort()
+            else:
+                route.fulfill(json=in_upper_case(route.request.post_data_json))
+
+        def wait() -> None:
+            page.wait_for_timeout(200)
+            if is_online_again:
+                page.evaluate("dispatchEvent(new Event('online'))")
+            else:
+                page.clock.run_for(5000)
+
+        page.route("**/translate", answer)
+        for text in ("a dog", "a cat"):
+            page.fill("#text", text)
+            page.clock.run_for(300)
+            page.locator("#status.error:has-text('cannot be reached: trying again')").wait_for()
+        for _ in range(2):
+            wait()
+        page.locator(".sentence").wait_for()
+        assert page.locator("#translation").inner_text() == "A CAT"
+        assert page.locator("#status").inner_text() == ""
+        wait()
+        page.wait_for_timeout(200)
+        assert tries == ["a dog", "a cat", "a cat", "a cat"]
+        page.close()
+
     def test_a_word_is_chosen_in_what_comes_out_and_not_in_what_the_model_writes(self, page: Any) -> None:
         address = "https://example.org/a?b=1"
         page.fill("#text", f"SEE {address} IN THE HOUSE!")

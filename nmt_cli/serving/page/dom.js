@@ -3,7 +3,7 @@
 export async function call(path, body, signal) {
   const post = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
   const response = await fetch(path, { ...post, signal }).catch((error) => {
-    throw error.name === "AbortError" ? error : new Error("The server cannot be reached");
+    throw error.name === "AbortError" ? error : Object.assign(new Error("The server cannot be reached"), { status: 0 });
   });
   const answer = await response.json().catch(() => ({ error: `The server answered with status ${response.status}` }));
   signal?.throwIfAborted();

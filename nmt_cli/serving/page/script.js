@@ -4,6 +4,8 @@ import { closeInspection, inspect } from "./inspection.js";
 
 const [textBox, output, source, target, run] = ["text", "translation", "source", "target", "run"].map(byId);
 const TYPING_PAUSE = 250; // milliseconds without a key before a text is sent
+const SLOW = 500; // milliseconds after which the status says that a text is being translated
+const RETRY_PAUSE = 5000; // milliseconds before a server that could not be reached is asked again
 const LINES_PER_REQUEST = 16;
 const CHARACTERS_PER_REQUEST = 5000;
 const IS_CJK = /^[\u2e80-\u312f\u3190-\ua4cf\uf900-\ufaff\uff00-\uffef\u{20000}-\u{3347f}]/u; // no space stands beside it
@@ -81,18 +83,22 @@ function nextPart(texts, start) {
 
 const translationOf = (line) => line.sentences.map((sentence) => sentence.before + sentence.translation).join("");
 
-async function translate() {
+async function translate(isRetry = false) {
+  clearTimeout(timer);
   request?.abort();
   const waiting = [...new Set(lines.filter((line) => line.pending).map((line) => line.text))];
   if (!waiting.length) return say(notes());
   const controller = (request = new AbortController());
   const options = settings();
-  let done = 0;
+  let done = 0, slow = 0;
   try {
     while (done < waiting.length) {
       const part = nextPart(waiting, done);
       const parts = part.map(reuse);
-      say([waiting.length > part.length ? `${done} of ${counted(waiting.length, "line")}` : "", notes()].filter(Boolean).join("; "));
+      const isWhole = waiting.length === part.length;
+      const progress = (what) => say([what, notes()].filter(Boolean).join("; "));
+      if (!isRetry || done) progress(isWhole ? "" : `${done} of ${counted(waiting.length, "line")}`);
+      if (isWhole) slow = setTimeout(progress, SLOW, "Translating…");
       const answer = await call("translate", { q: parts.map((p) => p.rest), sentences: true, ...options }, controller.signal);
       part.forEach((line, index) => cache.set(line, joined(parts[index], answer, index)));
       done += part.length;
@@ -102,8 +108,17 @@ async function translate() {
       say(notes());
     }
   } catch (error) {
-    if (error.name !== "AbortError") say(error.message, true);
-  }
+    if (error.name !== "AbortError") failed(error, () => { if (request === controller) translate(true); });
+  } finally { clearTimeout(slow); }
+}
+
+/** Say what went wrong; where the server could not be reached, try again after a pause or when the network is back. */
+function failed(error, retry) {
+  if (error.status !== 0) return say(error.message, true);
+  say(`${error.message}: trying again every ${RETRY_PAUSE / 1000} seconds`, true);
+  const again = () => { clearTimeout(wait); removeEventListener("online", again); retry(); };
+  const wait = setTimeout(again, RETRY_PAUSE);
+  addEventListener("online", again);
 }
 
 /** A number with its noun: 1 line, 2 lines. */
@@ -163,7 +178,7 @@ function joined({ kept, rest, space }, answer, index) {
 }
 
 function say(message, isError = false) {
-  byId("status").textContent = message;
+  if (byId("status").textContent !== message) byId("status").textContent = message; // what stands is not read out again
   byId("status").classList.toggle("error", isError);
 }
 
@@ -236,7 +251,7 @@ async function colourWords() {
       await colour(sentence);
       refill(sentence);
     }
-  } catch (error) { say(error.message, true); } finally { colouring = false; }
+  } catch (error) { failed(error, () => { say(notes()); colourWords(); }); } finally { colouring = false; }
 }
 
 async function colour(sentence) {
@@ -454,9 +469,14 @@ async function begin() {
   const before = stored();
   setTheme(before.theme in THEMES ? before.theme : "");
   listen();
+  await load(before);
+}
+
+/** Ask what can be translated, and choose what was chosen before. */
+async function load(before) {
   try {
     [languages, { runs, charLimit }] = await Promise.all([call("languages"), call("frontend/settings")]);
-  } catch (error) { return say(error.message, true); }
+  } catch (error) { return failed(error, () => load(stored())); }
   if ([...source.options].some((choice) => choice.value === before.source)) source.value = before.source;
   fillTargets();
   if ([...target.options].some((choice) => choice.value === before.target)) target.value = before.target;
