@@ -72,15 +72,16 @@ def write_json(
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, str] | None = None) -> None:
-    """Write tensors by their names into a .safetensors file that whoever may read new files can read, which the
-    library would leave to its owner alone; OSError or SafetensorError on failure.
+    """Write tensors by their names into a .safetensors file with the permissions of new files, where the library would
+    leave it to its owner alone; OSError or SafetensorError on failure.
     """
     from safetensors.torch import save_file
 
     path.touch()
     mode = path.stat().st_mode
     save_file(dict(tensors), path, metadata)
-    path.chmod(mode)
+    with suppress(PermissionError):  # a file system that has no permissions
+        path.chmod(mode)
 
 
 @contextmanager
@@ -194,6 +195,8 @@ def _read_json(path: Path, kind: type[T], max_bytes: int, error_class: type[User
         if not isinstance(value, kind):
             raise ValueError(f"not a JSON {'object' if kind is dict else 'list'}")
         return value
+    except PermissionError as error:
+        raise error_class(f"{path}: cannot be read: {error.strerror}") from error
     except (OSError, ValueError, RecursionError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise error_class(f"{path}: missing or damaged: {reason}") from error

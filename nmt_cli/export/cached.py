@@ -71,7 +71,7 @@ def lock_exports(run: Path) -> BinaryIO:
         return lock_file(folder / "lock", None)
     except OSError as error:
         raise RunError(
-            f"{folder}: cannot be written: {error.strerror}, and a run keeps there what other engines translate with",
+            f"{folder}: cannot be written: {error.strerror}; the exports for other engines are kept there",
             hint="run this once as a user who may write there, or use --engine torch, which needs no export",
         ) from error
 

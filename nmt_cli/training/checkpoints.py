@@ -61,6 +61,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     try:
         state = read_json(folder / "state.json", error_class=RunError)
     except RunError as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise
         raise RunError(f"{folder}: damaged checkpoint: {error}") from error
     if state.get("format") != FORMAT_VERSION:
         raise RunError(f"{folder}: checkpoint of format {state.get('format')}; this version reads {FORMAT_VERSION}")

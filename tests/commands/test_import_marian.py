@@ -358,10 +358,10 @@ def test_a_model_in_the_format_of_marian_is_to_be_converted(tmp_path: Path) -> N
 def test_weights_that_may_not_be_read_are_not_called_damaged(
     tmp_path: Path, opus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> None:  # tests may run as a user who may read everything
+    def refuse(path: Path, *_: object) -> None:  # tests may run as a user who may read everything
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-    monkeypatch.setattr(marianmt, "load_file", refuse)
+    monkeypatch.setattr(marianmt, "open", refuse, raising=False)
     with pytest.raises(RunError, match=r"model\.safetensors: cannot be read: Permission denied$"):
         import_marian(opus, tmp_path / "imported")
 

@@ -123,13 +123,14 @@ def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(
 ) -> None:
     (folder,) = run_with(tmp_path, 1).step_folders()
 
-    def refuse(path: Path) -> str:  # tests may run as a user who may read everything
+    def refuse(path: Path, *_: object) -> str:  # tests may run as a user who may read everything
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-    monkeypatch.setattr(module, "sha256_of_file", refuse)
-    with pytest.raises(RunError) as caught:
-        module.read_checkpoint(folder)
-    assert str(caught.value) == f"{folder / 'model.safetensors'}: cannot be read: Permission denied"
+    for owner, name, file in ((module, "sha256_of_file", "model.safetensors"), (disk, "read_text", "state.json")):
+        monkeypatch.setattr(owner, name, refuse)
+        with pytest.raises(RunError) as caught:
+            module.read_checkpoint(folder)
+        assert str(caught.value) == f"{folder / file}: cannot be read: Permission denied"
 
 
 def test_where_all_are_damaged_all_are_named(tmp_path: Path) -> None:
