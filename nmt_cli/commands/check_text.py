@@ -11,7 +11,7 @@ from nmt_cli.data.clean_text import held_out_count
 from nmt_cli.data.cleaning import NOT_UTF8, PAIR_MARK, SEVERAL_TARGETS, Problem, exceeds_share
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.filtering.config import FilterConfig
-from nmt_cli.data.filtering.corpus_profile import LEARNED_FILTERS, CorpusProfile
+from nmt_cli.data.filtering.corpus_profile import LANGUAGE_FILTERS, LEARNED_FILTERS, CorpusProfile
 from nmt_cli.data.filtering.rules import FILTER_KEYS, RULES
 from nmt_cli.data.filtering.said_language import unlike_said
 from nmt_cli.data.filtering.usual import MIN_PAIRS
@@ -101,10 +101,11 @@ def check_content(
                 yield finding
                 if finding.key is not None and finding.level == "warning" and split == "train":
                     recommended.add(finding.key.rpartition(".")[2])
-    learned = [name for name in LEARNED_FILTERS if name in thresholds]
     if (idle := profile.idle_filters(corpus.filters)) is not None:
         yield Finding("note", "corpus.filters", idle)
-    elif learned and profile.length_ratio is None:
+    said = LANGUAGE_FILTERS if idle is not None else ()
+    learned = [name for name in LEARNED_FILTERS if name in thresholds and name not in said]
+    if learned and profile.length_ratio is None:
         text = (
             f"these learn from the corpus, and drop nothing below {MIN_PAIRS:,} different pairs: {', '.join(learned)}"
         )

@@ -158,12 +158,17 @@ def test_a_text_in_several_languages_and_one_that_is_copied_are_as_the_docs_say(
     write_corpus(tmp_path, "plain", pairs[300:])
     copied = {"source": "train.de", "target": "train.de"}
     unusual = {"language", "swapped", "script", "does not look like", "same file", "copies"}
-    for train, dev, filters in (([{"name": "tagged"}], "dev", {}), (["train", copied], "plain", {"copies": None})):
+    for train, dev, filters in (
+        ([{"name": "tagged"}], "dev", {"length": 4.0}),
+        (["train", copied], "plain", {"copies": None}),
+    ):
         findings = checked(write_recipe(tmp_path, train=train, dev=dev, test=dev, filters=filters))
         warnings = [finding.text for finding in findings if finding.level == "warning"]
         assert not [text for text in warnings if any(word in text for word in unusual)], warnings
         idle = [finding.text for finding in findings if finding.text.startswith("these drop nothing")]
         assert len(idle) == ("copies" not in filters) and all("(<2ha>, <2ur>)" in text for text in idle)
+        small = [finding.text for finding in findings if "drop nothing below 2,000 different pairs" in finding.text]
+        assert [text.rpartition(": ")[2] for text in small] == ["length" if idle else "swapped, language, script"]
     findings = checked(write_recipe(tmp_path, train=["train", copied], dev="train"))
     assert [f.text for f in findings if f.level == "warning" and "the same file" in f.text]
 
