@@ -10,6 +10,13 @@ from collections.abc import Collection, Iterable
 _TAG = re.compile(r"(?:<{1,2}[\w-]{2,16}>{1,2}|>>[\w-]{2,16}<<|__[\w-]{2,16}__)(?=\s|\Z)")
 _CODE = re.compile(r"[^\W\d_]+(?:[-_][^\W_]+)*")  # of a language: what differs between tags of one form
 _MARKUP = re.compile(r"<[a-z][a-z\d-]*>", re.IGNORECASE)
+ELEMENTS = (
+    "a|abbr|b|big|blockquote|body|br|center|cite|code|dd|div|dl|dt|em|font|h[1-6]|head|hr|html|i|iframe|img|input|li|"
+    "link|meta|ol|option|p|pre|q|s|script|select|small|span|strong|style|sub|sup|table|tbody|td|th|thead|tr|tt|u|ul|"
+    "seg|doc|bpt|ept|ph|g|x"
+)
+"""A pattern: elements of HTML and of what translation tools write; <br>, <hr>, <th> and <tr> are also languages."""
+_ELEMENT = re.compile(f"<(?:{ELEMENTS})>", re.IGNORECASE)
 MIN_SHARE = 0.01  # of the sources that begin with a tag, whichever
 MIN_COUNT = 5  # of the sources with the same one, in a text of more than a few lines
 MAX_TARGET_SHARE = 0.1  # of the targets beside a tag have it, too: more, and it is markup
@@ -24,7 +31,10 @@ def leading_tag(text: str) -> str:
 
 
 def find_language_tags(pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The tags of a parallel text, sorted; those of small languages may be rare among them."""
+    """The tags of a parallel text, sorted; those of small languages may be rare among them.
+
+    Elements of markup are tags only among others of their form, or where they begin most sources.
+    """
     counts, in_target, line_count = Counter[str](), Counter[str](), 0
     for source, target in pairs:
         line_count += 1
@@ -33,7 +43,19 @@ def find_language_tags(pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:
             in_target[tag] += tag in target
     min_count = min(MIN_COUNT, MIN_SHARE * line_count)
     tags = [tag for tag, count in counts.items() if count >= min_count and in_target[tag] <= MAX_TARGET_SHARE * count]
+    elements, others = Counter[str](), Counter[str]()
+    for tag in tags:
+        (elements if _ELEMENT.fullmatch(tag) else others)[_form(tag)] += counts[tag]
+    unlikely = {
+        form for form, count in elements.items() if count <= line_count / 2 and others[form] < MIN_SHARE * line_count
+    }
+    tags = [tag for tag in tags if not (_ELEMENT.fullmatch(tag) and _form(tag) in unlikely)]
     return tuple(sorted(tags)) if sum(counts[tag] for tag in tags) >= MIN_SHARE * line_count else ()
+
+
+def _form(tag: str) -> str:
+    """What tags of one kind have in common: <de> and <zh-Hans>, but not <BT>."""
+    return _CODE.sub("A" if tag.isupper() else "a", tag)
 
 
 def tagged_share(sources: Iterable[str], tags: Collection[str]) -> float:

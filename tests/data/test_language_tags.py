@@ -39,6 +39,28 @@ def test_tags_of_small_languages_may_be_rare() -> None:
     assert find_language_tags([*large, *[("<2dv> a dog", "x")] * 4]) == ("<2de>", "<2nl>")
 
 
+@pytest.mark.parametrize(
+    ("begins", "expected"),
+    [
+        ({"<em>": 75}, []),
+        ({"<em>": 75, "<laughter>": 5}, []),
+        ({"<br>": 75, "<BT>": 4500}, ["<BT>"]),
+        ({"<br>": 75, "<2de>": 4500}, ["<2de>"]),
+        ({"<br>": 75, "<de>": 75}, ["<br>", "<de>"]),
+        ({"<br>": 5, "<zh-Hans>": 4500}, ["<br>", "<zh-Hans>"]),
+        ({"<tr>": 2500, "<th>": 2500}, ["<th>", "<tr>"]),
+        ({"<tr>": 5000}, ["<tr>"]),
+    ],
+)
+def test_an_element_is_a_tag_where_most_sources_begin_with_one_or_beside_others(
+    begins: dict[str, int], expected: list[str]
+) -> None:
+    """Breton, Thai and Turkish have the codes of elements."""
+    pairs = [(f"{tag} a dog", "ein Hund") for tag, count in begins.items() for _ in range(count)]
+    pairs += [("a dog", "ein Hund")] * (6000 - len(pairs))
+    assert [*find_language_tags(pairs)] == expected
+
+
 @pytest.mark.parametrize("first", ["(Laughter)", "[Music]", '"Yes"', "-", "<i>A", "< 2"])
 def test_other_first_words_are_none(first: str) -> None:
     assert find_language_tags([(f"{first} dog", "ein Hund")] * 10) == ()

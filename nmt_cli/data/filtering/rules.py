@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from nmt_cli.data.filtering.config import FilterConfig
 from nmt_cli.data.filtering.corpus_profile import LEARNED_FILTERS, CorpusProfile
 from nmt_cli.data.filtering.shifts import shift_evidence
+from nmt_cli.data.language_tags import ELEMENTS
 from nmt_cli.data.numbers import missing_numbers
 
 
@@ -29,12 +30,7 @@ class Pair(NamedTuple):
     raw_target: str
 
 
-_TAGS = (
-    "a|abbr|b|big|blockquote|body|br|center|cite|code|dd|div|dl|dt|em|font|h[1-6]|head|hr|html|i|iframe|img|input|li|"
-    "link|meta|ol|option|p|pre|q|s|script|select|small|span|strong|style|sub|sup|table|tbody|td|th|thead|tr|tt|u|ul|"
-    "seg|doc|bpt|ept|ph|g|x"
-)
-_TAG = re.compile(rf"<\s*(/?)\s*({_TAGS})(?:\s[^<>]{{0,500}})?/?\s*>|<(!)--", re.IGNORECASE)
+_TAG = re.compile(rf"<\s*(/?)\s*({ELEMENTS})(?:\s[^<>]{{0,500}})?/?\s*>|<(!)--", re.IGNORECASE)
 # UTF-8 that was read as cp1252 or Latin-1: a first byte, and what the second one looks like.
 _SECOND = "\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
 _MOJIBAKE = re.compile(
