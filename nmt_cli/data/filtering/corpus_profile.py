@@ -1,6 +1,7 @@
 """What is usual in a corpus, measured in a first pass over it: its languages, its scripts, its ratio of lengths."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ SAMPLE_PAIRS = 15_000  # up to twice as many, evenly spaced, a profile is measur
 LANGUAGE_FILTERS = ("swapped", "language", "script")  # that compare sides with their languages
 LEARNED_FILTERS = (*LANGUAGE_FILTERS, "length")  # that drop nothing where a corpus is too small to say what is usual
 MAX_NAMED_TAGS = 3
+MIN_OTHER_TAGS = 0.01  # of the tagged sources have another tag than the commonest: fewer are noise
 MIN_SCRIPT_SHARE = 0.05  # of the letters of a side: a script with fewer is foreign there
 MIN_SCRIPT_LETTERS = 4  # of a text that is judged by its scripts: a shorter one may well be a formula
 LENGTH_OFFSET = 5  # characters added to both sides before their ratio is taken
@@ -121,6 +123,13 @@ def _lacks_end(sources: Sequence[str], targets: Sequence[str], distances: Floats
     return np.array(flags, bool)
 
 
+def _is_multilingual(tags: Sequence[str], sources: Sequence[str]) -> bool:
+    """Whether most sources begin with a tag, and not nearly all of these with the same one."""
+    counts = Counter(tag for source in sources if (tag := leading_tag(source)) in tags)
+    tagged = counts.total()
+    return tagged > len(sources) / 2 and tagged - max(counts.values()) >= MIN_OTHER_TAGS * tagged
+
+
 @dataclass(frozen=True)
 class CorpusProfile:
     """What is usual in a corpus; None and False where it is too small to say, or nobody has looked."""
@@ -140,7 +149,7 @@ class CorpusProfile:
     ) -> Self:
         """From a sample of normalised pairs; copies that are meant say nothing about the others."""
         tags = find_language_tags(pairs)
-        is_multilingual = len(tags) > 1 and sum(leading_tag(source) in tags for source, _ in pairs) > len(pairs) / 2
+        is_multilingual = _is_multilingual(tags, [source for source, _ in pairs])
         profile = cls(tags=tags, is_multilingual=is_multilingual)
         pairs = [(profile.untagged(source), target) for source, target in pairs]
         if copies_are_meant:

@@ -260,6 +260,29 @@ def test_a_third_language_is_dropped_beside_one_tag_and_not_beside_several(tags:
     assert profile.idle_filters(None) is None and profile.idle_filters(NO_FILTERS) is None
 
 
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({"<BT>": 750, "<2yy>": 5}, False),
+        ({"<BT>": 750, "<2yy>": 8}, True),
+        ({"<2yy>": 900, "<2zz>": 5, "<2xx>": 5}, True),
+        ({"<2yy>": 490, "<2zz>": 10}, False),
+    ],
+)
+def test_few_sources_with_another_tag_make_no_corpus_in_several_languages(
+    counts: dict[str, int], expected: bool
+) -> None:
+    pairs = [(f"{tag} a dog", "ein Hund") for tag, count in counts.items() for _ in range(count)]
+    pairs += [("a dog", "ein Hund")] * (1000 - len(pairs))
+    profile = CorpusProfile.measure(("xx", "yy"), pairs)
+    assert profile.tags == tuple(sorted(counts)) and profile.is_multilingual == expected
+
+
+def test_markup_that_begins_some_sources_is_found_as_markup() -> None:
+    pairs = [("<em> " * (index < 20) + source, target) for index, (source, target) in enumerate(lines(1000))]
+    assert dropped(pairs, config(filters={"markup": 1}, deduplicate=False)) == {"markup": 20}
+
+
 def test_a_tag_is_no_part_of_what_a_rule_looks_at() -> None:
     tagged = CorpusProfile(tags=("<2yy>", "__9yy__"))
     assert names("<2yy> The weather was fine.", "The weather was fine.", tagged) == "copies"
