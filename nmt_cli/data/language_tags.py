@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterable
 
 _TAG = re.compile(r"(?:<{1,2}[\w-]{2,16}>{1,2}|>>[\w-]{2,16}<<|__[\w-]{2,16}__)(?=\s|\Z)")
 _CODE = re.compile(r"[^\W\d_]+(?:[-_][^\W_]+)*")  # of a language: what differs between tags of one form
-_MARKUP = re.compile(r"<[a-z][a-z\d-]*>", re.IGNORECASE)
+_SHORT_CODE = re.compile(r"[^\W\d_]{2,3}(?:[-_][^\W_]+)*")  # as languages have, where `strong` or `NAME` is a word
+_MARKUP = re.compile(r"<[a-z][a-z\d-]*>|__.*__", re.IGNORECASE)
 ELEMENTS = (
     "a|abbr|b|big|blockquote|body|br|center|cite|code|dd|div|dl|dt|em|font|h[1-6]|head|hr|html|i|iframe|img|input|li|"
     "link|meta|ol|option|p|pre|q|s|script|select|small|span|strong|style|sub|sup|table|tbody|td|th|thead|tr|tt|u|ul|"
@@ -64,13 +65,14 @@ def tagged_share(sources: Iterable[str], tags: Collection[str]) -> float:
     return sum(tagged) / len(tagged) if tagged else 0.0
 
 
-def is_like(tag: str, tags: Iterable[str], *, or_markup: bool) -> bool:
-    """Whether a tag differs from one of the tags only in its letters: <2fr> from <2de>, but not from <de>.
+def is_like(tag: str, tags: Iterable[str], *, is_expected: bool) -> bool:
+    """Whether a tag differs from one of the tags only in its code, and has that of a language: <2fr> is like <2de>, but
+    not like <de>, and <strong> is like neither.
 
-    Without `or_markup`, what can be an element of XML, such as <br> beside <de>, is not.
+    Unless a tag `is_expected`, what can be markup or a placeholder, such as <br> beside <de>, is not.
     """
-    form = _CODE.sub("a", tag)
-    return (or_markup or not _MARKUP.fullmatch(tag)) and any(_CODE.sub("a", other) == form for other in tags)
+    form = _SHORT_CODE.sub("*", tag)
+    return (is_expected or not _MARKUP.fullmatch(tag)) and any(_CODE.sub("*", other) == form for other in tags)
 
 
 def list_tags(tags: Collection[str]) -> str:

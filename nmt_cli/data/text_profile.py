@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.final_marks import without_full_stop
@@ -23,6 +23,9 @@ from nmt_cli.data.sentences.splitter import SentenceSplitter
 from nmt_cli.data.spelling import TypoCorrector
 from nmt_cli.errors import DataError
 from nmt_cli.fs import read_json, write_json
+
+if TYPE_CHECKING:
+    from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 
 PROFILE_FILE = "text.json"
 ABBREVIATIONS_FILES = {"source": "abbreviations.source.txt", "target": "abbreviations.target.txt"}
@@ -160,18 +163,24 @@ class TextProfile:
 
     @property
     def expects_tag(self) -> bool:
-        """Whether nearly all source lines begin with a language tag; where that was not measured, several tags say so,
-        since a single one may mark another kind of line, such as one that was translated back."""
-        if self.tagged_share is None:
-            return len(self.language_tags) > 1
-        return bool(self.language_tags) and self.tagged_share >= MIN_EXPECTED_SHARE
+        """Whether nearly all source lines begin with one of several language tags, or that was not measured."""
+        return self._has_several_tags and (self.tagged_share is None or self.tagged_share >= MIN_EXPECTED_SHARE)
 
-    def language_tag(self, text: str) -> str:
+    @property
+    def _has_several_tags(self) -> bool:
+        """Whether tags name languages: a single one may mark lines of a kind, such as those translated back."""
+        return len(self.language_tags) > 1
+
+    def language_tag(self, text: str, tokenizer: "TextTokenizer | None" = None) -> str:
         """The language tag that a text begins with, known or like those that are, and a space; nothing where it has
-        none."""
+        none. The tokenizer of an imported model knows language codes of its own; None: one that was trained here."""
+        if tokenizer is not None and (code := tokenizer.language_tag(text)):
+            return code
         tag = leading_tag(text)
-        is_tag = tag in self.language_tags or is_like(tag, self.language_tags, or_markup=self.expects_tag)
-        return f"{tag} " if is_tag else ""
+        if not tag:
+            return ""
+        is_unknown_tag = self._has_several_tags and is_like(tag, self.language_tags, is_expected=self.expects_tag)
+        return f"{tag} " if tag in self.language_tags or is_unknown_tag else ""
 
     def tag_warning(self, language_tag: str) -> str | None:
         """What is wrong with what `language_tag` found before a text that is translated; None: nothing."""

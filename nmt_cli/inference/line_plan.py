@@ -206,7 +206,7 @@ class LinePlanner:
         """The plan of a line without units: its text without its language tag, and with its typos corrected."""
         given, line = line, replace_surrogates(line)
         text = line.strip()
-        tag = self.tokenizers.source.language_tag(text) or self.profile.language_tag(text)
+        tag = self.profile.language_tag(text, self.tokenizers.source)
         leading, trailing = len(line) - len(line.lstrip(EDGE_SPACES)), len(line.rstrip(EDGE_SPACES))
         plan = LinePlan(text[len(tag) :], tag, line[:leading], line[trailing:])
         if line != given:

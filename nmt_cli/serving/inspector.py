@@ -20,6 +20,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.serving.errors import RequestError
 from nmt_cli.serving.jobs import OpenRun
 from nmt_cli.serving.processes import AsyncWorker, WorkerDied
+from nmt_cli.serving.texts import SentencePair
 from nmt_cli.translation.opening import TranslatorSpec
 
 MAX_WAITING = 32  # requests
@@ -39,10 +40,10 @@ class InspectSentence(NamedTuple):
 
 
 class AlignSentences(NamedTuple):
-    """The task to align the words of sentences with those of their translations."""
+    """The task to align the words of sentences, without their language tags, with those of their translations."""
 
     run: str
-    pairs: list[tuple[str, str]]
+    pairs: list[SentencePair]
 
 
 class Inspector:
@@ -136,19 +137,22 @@ class InspectionWork:
         return self.translators[run]
 
 
-def _align(translator: Translator, pairs: list[tuple[str, str]]) -> list[Alignment | None]:
+def _align(translator: Translator, pairs: list[SentencePair]) -> list[Alignment | None]:
     normalizer, tokenizers = translator.planner.normalizer, translator.tokenizers
-    sources = tokenizers.source.encode([normalizer(source) for source, _ in pairs])
-    targets = tokenizers.target.encode([normalizer(target) for _, target in pairs])
+    sources = tokenizers.source.encode([pair.language_tag + normalizer(pair.source) for pair in pairs])
+    targets = tokenizers.target.encode([normalizer(pair.target) for pair in pairs])
     planner = translator.planner
     tokens = [
         (source_ids[: planner.max_source_tokens], target_ids[: planner.max_target_tokens])
         for source_ids, target_ids in zip(sources, targets, strict=True)
     ]
     alignments = translator.word_alignments(tokens)
-    for index, (source, target) in enumerate(pairs):
-        if source == target and has_nothing_to_translate(source):  # copied
-            alignments[index] = [(word, word) for word in range(len(source.split()))]
+    for index, (pair, alignment) in enumerate(zip(pairs, alignments, strict=True)):
+        tag_words = len(pair.language_tag.split())
+        if pair.source == pair.target and has_nothing_to_translate(pair.source):  # copied
+            alignments[index] = [(word, word) for word in range(len(pair.source.split()))]
+        elif alignment is not None:
+            alignments[index] = [(source - tag_words, target) for source, target in alignment if source >= tag_words]
     return alignments
 
 

@@ -157,6 +157,7 @@ class LibreTranslateApi:
         pairs = result.translation.sentences
         records: list[dict[str, Any]] = [
             {"line": pair.line, "source": pair.source, "target": pair.target}
+            | ({"language_tag": pair.language_tag} if pair.language_tag else {})
             | ({} if pair.confidence is None else {"confidence": round(pair.confidence, 4)})
             for pair in pairs
         ]
@@ -169,13 +170,14 @@ class LibreTranslateApi:
         if len(pairs) > MAX_ALIGNED_SENTENCES:
             raise RequestError(413, f"alignment and attention: at most {MAX_ALIGNED_SENTENCES} sentences at a time")
         if "alignment" in asked:
-            task = AlignSentences(run.name, [(pair.source, pair.target) for pair in pairs])
+            task = AlignSentences(run.name, pairs)
             for record, alignment in zip(records, await self.inspector.align(task), strict=True):
                 record["alignment"] = alignment
         if "attention" in asked:
             for record, pair in zip(records, pairs, strict=True):
+                source = pair.language_tag + pair.source
                 inspection = await self.inspector.inspect(
-                    InspectSentence(run.name, pair.source, translation=pair.target, alternatives=False)
+                    InspectSentence(run.name, source, translation=pair.target, alternatives=False)
                 )
                 record["attention"] = {
                     "source_words": [word["text"] for word in inspection["source_words"]],

@@ -10,6 +10,7 @@ from nmt_cli.data.filtering.corpus_profile import load_language_model
 from nmt_cli.data.filtering.language_model import LanguageModel
 from nmt_cli.data.known_words import WordSet, normalized_words
 from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.data.tokenization.imported import VOCABULARY_FILE, load_imported
 from nmt_cli.inference.lines import SURROGATES_REPLACED, replace_surrogates
 from nmt_cli.inference.output import Translation
 from nmt_cli.serving.errors import RequestError, quote
@@ -168,7 +169,8 @@ class TranslationService:
     def _planner(self, run: ServedRun) -> TextPlanner:
         if run.name not in self._planners:
             profile = TextProfile.load(run.path, CorpusConfig(source=run.source, target=run.target))
-            self._planners[run.name] = TextPlanner(profile)
+            is_imported = (run.path / VOCABULARY_FILE).exists()
+            self._planners[run.name] = TextPlanner(profile, load_imported(run.path)[0] if is_imported else None)
         return self._planners[run.name]
 
     def _familiarity(self, text: str, code: str) -> float | None:

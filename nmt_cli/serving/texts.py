@@ -5,10 +5,12 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 from nmt_cli.data.protected_spans import find_spans
 from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.inference.joining import best_combinations
 from nmt_cli.inference.lines import LINE_BREAKS
 from nmt_cli.inference.output import Candidate, Translation
@@ -51,6 +53,8 @@ class SentencePair:
     source: str
     target: str
     confidence: float | None = None
+    language_tag: str = ""
+    """What was read before the source to say which language it is translated to."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,12 @@ class TranslatedText:
 
 
 class TextPlanner:
-    """Cuts the texts for a run: into lines, and long lines into groups of sentences."""
+    """Cuts the texts for a run: into lines, and long lines into groups of sentences. Only the tokenizer of an imported
+    model is needed."""
 
-    def __init__(self, profile: TextProfile) -> None:
-        self._language_tag, self._splitter = profile.language_tag, profile.source_splitter()
+    def __init__(self, profile: TextProfile, tokenizer: TextTokenizer | None = None) -> None:
+        self._language_tag = partial(profile.language_tag, tokenizer=tokenizer)
+        self._splitter = profile.source_splitter()
         self._typical_sentences = profile.lengths.typical_sentences
 
     def plan(self, text: str, *, split: bool = True, short_pieces: bool = False) -> list[TextLine]:
@@ -153,9 +159,13 @@ def _join_lines(lines: Sequence[TextLine], translations: list[str]) -> str:
 
 
 def _sentence_pairs(line: int, source: str, translation: Translation) -> list[SentencePair]:
+    tag = translation.language_tag
     if translation.sentences:
-        return [SentencePair(line, sentence.text, sentence.translation) for sentence in translation.sentences]
-    return [SentencePair(line, source, translation.text, translation.confidence)]
+        return [
+            SentencePair(line, sentence.text, sentence.translation, language_tag=tag)
+            for sentence in translation.sentences
+        ]
+    return [SentencePair(line, source[len(tag) :], translation.text, translation.confidence, tag)]
 
 
 def _mean_confidence(pieces: Sequence[Segment], translations: Sequence[Translation]) -> float | None:

@@ -29,6 +29,10 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import open_run
 from nmt_cli.runs.preparation import prepare_recipe
+from nmt_cli.serving.jobs import JobQueue
+from nmt_cli.serving.metrics import Metrics
+from nmt_cli.serving.service import TranslationRequest, TranslationService
+from nmt_cli.serving.settings import Limits, ServedRun
 from nmt_cli.training.checkpoints import Checkpointer
 from tests.margins import assert_found, clear_lines, watched
 from tests.opening import open_translator
@@ -179,6 +183,14 @@ def test_each_part_of_a_long_line_has_its_language_code(run: Path) -> None:
     assert not any(">>" in part.segment.text for part in parts)
     plain = line.removeprefix(">>deu<< ")
     assert "".join(part.segment.text for part in parts).replace(" ", "") == plain.replace(" ", "")
+
+
+def test_each_part_of_a_served_text_has_its_language_code(run: Path) -> None:
+    served = ServedRun("run", run, "en", "de", "transformer", True)
+    service = TranslationService([served], JobQueue(10, Metrics()), Limits())
+    request = TranslationRequest([">>deu<< The old man reads. Two dogs see it."], "en", "de", assess=True)
+    ((line,),) = service._plan(request.texts, [served], request)
+    assert [piece.text for piece in line.pieces] == [">>deu<< The old man reads.", ">>deu<< Two dogs see it."]
 
 
 @pytest.mark.parametrize("line", [">> two dogs <<", ">> Two << dogs.", ">>xyz<< two dogs", ">><< two dogs"])

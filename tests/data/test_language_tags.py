@@ -98,8 +98,6 @@ def test_a_line_without_a_tag_is_warned_of_where_nearly_all_sources_have_one(tok
         translations = echo(tokenizer, replace(TAGGED, tagged_share=share)).translate(lines)
         assert [translation.warnings for translation in translations] == [expected, expected, [], [], []]
         assert [span.text for span in _hidden(tokenizer, replace(TAGGED, tagged_share=share), lines[1])] == ["<em>"]
-    single = replace(TAGGED, language_tags=("<BT>",))  # may mark what was translated back
-    assert not any(translation.warnings for translation in echo(tokenizer, single).translate(lines[:1]))
     many = replace(TAGGED, language_tags=tuple(f"<2{chr(97 + n)}x>" for n in range(12)))
     (translation,) = echo(tokenizer, many).translate(lines[:1])
     assert translation.warnings[0].endswith(
@@ -108,10 +106,37 @@ def test_a_line_without_a_tag_is_warned_of_where_nearly_all_sources_have_one(tok
 
 
 def test_markup_is_no_tag_unless_the_run_expects_one_of_that_form(tokenizer: TextTokenizer) -> None:
-    optional = replace(PROFILE, language_tags=("<de>", "<fr>"), tagged_share=0.5)
-    expecting = replace(optional, tagged_share=1.0)
-    for profile, tag in ((optional, ""), (expecting, "<br> ")):  # Breton
-        assert echo(tokenizer, profile).planner.plan(["<br> The old man reads."])[0].language_tag == tag
+    for tags, unknown in ((("<de>", "<fr>"), "<br>"), (("__de__", "__fr__"), "__id__")):  # Breton, Indonesian
+        optional = replace(PROFILE, language_tags=tags, tagged_share=0.5)
+        expecting = replace(optional, tagged_share=1.0)
+        for profile, tag in ((optional, ""), (expecting, f"{unknown} ")):
+            assert echo(tokenizer, profile).planner.plan([f"{unknown} The old man reads."])[0].language_tag == tag
+
+
+@pytest.mark.parametrize(
+    "known, tags, others",
+    [
+        (("<de>", "<fr>"), ["<nl>", "<nds>", "<zh-Hans>"], ["<strong>", "<NAME>", "<h1>", "<2nl>", "<a>"]),
+        (("__de__", "__zh_CN__"), ["__nl__", "__pt_BR__"], ["__name__", "__user_id__", "<nl>"]),
+        (("<2de>", "<2german>"), ["<2nl>"], ["<2dutch>", "<nl>"]),
+        (("<to_de>", "<to_fr>"), ["<to_nl>"], ["<2nl>"]),
+    ],
+)
+def test_an_unknown_tag_has_the_code_of_a_language(known: tuple[str, ...], tags: list[str], others: list[str]) -> None:
+    profile = replace(PROFILE, language_tags=known, tagged_share=1.0)
+    for first in [*known, *tags]:
+        assert profile.language_tag(f"{first} Hello") == f"{first} "
+    assert [first for first in others if profile.language_tag(f"{first} Hello")] == []
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0, None])
+def test_a_single_tag_is_neither_asked_for_nor_are_there_others_like_it(
+    share: float | None, tokenizer: TextTokenizer
+) -> None:
+    single = replace(PROFILE, language_tags=("<BT>",), tagged_share=share)  # may mark what was translated back
+    lines = ["The old man reads.", "<em> The old man reads.", "<NAME> The old man reads."]
+    assert not any(translation.warnings for translation in echo(tokenizer, single).translate(lines))
+    assert [single.language_tag(line) for line in [*lines, "<BT> The old man reads."]] == ["", "", "", "<BT> "]
 
 
 def _hidden(tokenizer: TextTokenizer, profile: TextProfile, line: str) -> list[HiddenSpan]:

@@ -109,7 +109,9 @@ def test_of_two_processes_one_makes_the_export_and_the_other_waits_for_it(
 @pytest.mark.parametrize("options", [{"engine": "onnx"}, {"engine": "ctranslate2"}, {"quantization": "int8"}])
 def test_an_export_that_cannot_be_made_says_why_it_is_needed_and_what_to_do(options: dict[str, str], run: Path) -> None:
     (run / "exports").write_text("")  # not a folder, which holds for root, too
-    with pytest.raises(RunError, match=r"exports: cannot be written: File exists; the exports for other engines are kept there$") as error:
+    with pytest.raises(
+        RunError, match=r"exports: cannot be written: File exists; the exports for other engines are kept there$"
+    ) as error:
         opened(run, **options)
     assert "a user who may write there" in error.value.hint and "\n" not in f"{error.value}{error.value.hint}"
 

@@ -302,6 +302,23 @@ class TestPage:
         page.fill("#text", text)
         assert translated(page).inner_text() == text.upper()
 
+    def test_a_sentence_is_inspected_with_its_language_tag(self, page: Any) -> None:
+        def answer(query: Any) -> Any:
+            pairs = [{"source": word, "target": word.upper(), "language_tag": "<2de> "} for word in ("dog", "cat")]
+            return {"translatedText": ["DOG CAT"], "sentences": [pairs]}
+
+        def inspected(query: Any) -> Any:
+            texts.append(query["text"])
+            return with_another_word(query)
+
+        texts: list[str] = []
+        canned(page, "translate", answer)
+        canned(page, "inspect", inspected)
+        page.fill("#text", "<2de> dog cat")
+        translated(page).locator(".sentence").nth(1).click()
+        page.locator(".choices button").wait_for()
+        assert set(texts) == {"<2de> cat"}
+
     def test_what_a_view_asks_for_is_given_up_when_it_is_left(self, page: Any) -> None:
         serve(page, [("one", "en", "de"), ("two", "en", "de")])
         canned(page, "translate", in_upper_case)

@@ -1,15 +1,23 @@
 """Texts as pieces and back, and HTML without its tags."""
 
 import time
+from collections import OrderedDict
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nmt_cli.data.text_profile import LineLengths, TextProfile
+from nmt_cli.data.tokenization.imported import ImportedTokenizer
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig
+from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.inference.output import Candidate, Translation
-from nmt_cli.serving.texts import MAX_PIECE_CHARACTERS, TextPlanner, join_text, strip_tags
+from nmt_cli.serving.inspector import AlignSentences, InspectionWork
+from nmt_cli.serving.texts import MAX_PIECE_CHARACTERS, SentencePair, TextPlanner, join_text, strip_tags
+from nmt_cli.vocabulary import Vocabulary
 from tests.conftest import examples
+from tests.translators import PROFILE, echo, random_translator
 
 PLANNER = TextPlanner(TextProfile("en", "de"))
 
@@ -43,6 +51,37 @@ def test_every_piece_has_the_language_tag_of_its_line() -> None:
     lines = planner.plan("<2fr> The dog sleeps. It sleeps.\nThe cat sleeps. It sleeps.", short_pieces=True)
     pieces = [[piece.text for piece in line.pieces] for line in lines]
     assert pieces == [["<2fr> The dog sleeps.", "<2fr> It sleeps."], ["The cat sleeps.", "It sleeps."]]
+
+
+def test_every_piece_has_the_language_code_of_an_imported_model() -> None:
+    backend = train_tokenizer(lambda: ["the dog sleeps"], TokenizerConfig(vocab_size=300)).backend
+    tokenizer = ImportedTokenizer(backend, [">>fra<<"], Vocabulary(source_size=1, target_size=1, joint=True))
+    planner = TextPlanner(TextProfile("en", "fr"), tokenizer)
+    lines = planner.plan(">>fra<< The dog sleeps. It sleeps.\n>>xyz<< The cat sleeps. It sleeps.", short_pieces=True)
+    pieces = [[piece.text for piece in line.pieces] for line in lines]
+    assert pieces == [[">>fra<< The dog sleeps.", ">>fra<< It sleeps."], [">>xyz<< The cat sleeps.", "It sleeps."]]
+
+
+def test_the_sentences_of_a_text_have_their_language_tag_beside_them(tokenizer: TextTokenizer) -> None:
+    profile = replace(PROFILE, language_tags=("<2de>", "<2fr>"))
+    for short_pieces in (False, True):
+        lines = TextPlanner(profile).plan("<2fr>\tThe dog sleeps. It sleeps.\nIt sleeps.", short_pieces=short_pieces)
+        pieces = [piece.text for line in lines for piece in line.pieces]
+        sentences = join_text(lines, echo(tokenizer, profile).translate(pieces), 1).sentences
+        assert [(pair.language_tag, pair.source) for pair in sentences] == [
+            ("<2fr> ", "The dog sleeps."), ("<2fr> ", "It sleeps."), ("", "It sleeps."),
+        ]  # fmt: skip
+
+
+def test_an_alignment_is_of_what_the_model_reads_and_does_not_count_the_tag(tokenizer: TextTokenizer) -> None:
+    translator = random_translator(tokenizer, seed=1, align=True)
+    pair = SentencePair(0, "The dog sleeps.", "Der Hund schläft.", language_tag="<2de> ")
+    pairs = [pair, SentencePair(0, "12", "12", language_tag="<2de> ")]
+    aligned, copied = InspectionWork({}, OrderedDict(run=translator))(AlignSentences("run", pairs))
+    ids = [tokenizer.encode([text])[0] for text in (pair.language_tag + pair.source, pair.target)]
+    (links,) = translator.word_alignments([(ids[0], ids[1])])
+    assert links and aligned == [(source - 1, target) for source, target in links if source]
+    assert copied == [(0, 0)]
 
 
 def test_sentences_without_a_space_between_them_get_one_where_the_target_has_spaces() -> None:

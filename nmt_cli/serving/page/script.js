@@ -168,7 +168,8 @@ function joined({ kept, rest, space }, answer, index) {
     const start = Math.max(end, translation.indexOf(sentence.target, end));
     const before = translation.slice(end, start);
     end = start + sentence.target.length;
-    return { text: sentence.source, translation: sentence.target, before, language: detected?.language ?? source.value };
+    const text = (sentence.language_tag ?? "") + sentence.source; // as the model reads it
+    return { text, translation: sentence.target, before, language: detected?.language ?? source.value };
   });
   if (kept.length && sentences.length) {
     const neighbours = [[...kept.at(-1).translation].at(-1), sentences[0].translation];
