@@ -121,12 +121,12 @@ class TestPage:
         assert translated(page).inner_text().count("\n") == 2
         assert page.locator(".sentence").count() == 3
         first = page.locator(".sentence").first.inner_text()
-        page.locator("#text").press_sequentially(" A dog.")
+        page.locator("#text").press_sequentially(" A cat.")
         page.locator(".sentence").nth(3).wait_for()
         assert page.locator(".sentence").first.inner_text() == first
         assert f"{len(TEXT) + 7} characters" in page.locator("#count").inner_text()
         page.reload()
-        assert page.input_value("#text") == TEXT + " A dog."
+        assert page.input_value("#text") == TEXT + " A cat."
         page.click("#clear")
         assert page.input_value("#text") == "" and page.locator(".sentence").count() == 0
 
@@ -598,7 +598,7 @@ class TestPage:
         def focused(selector: str) -> bool:
             return bool(page.evaluate("selector => document.activeElement.matches(selector)", selector))
 
-        page.fill("#text", "A dog. Two dogs.")
+        page.fill("#text", "A cat. Two cats.")
         translated(page)
         page.locator(".sentence").nth(1).press("Enter")
         assert focused("#tab-words") and page.locator(".sentence.chosen").count() == 1
