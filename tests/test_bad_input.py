@@ -483,7 +483,7 @@ RUNS = [
          tokenizer(lambda content: content["model"]["vocab"].update({"<pad>": 1, "<unk>": 0}))),
     Case("tokenizer without normalizer", "tokenize run", "it has no normalizer or pre_tokenizer",
          tokenizer(lambda content: content.update(normalizer=None))),
-    Case("unreadable tokenizer", "tokenize run/tokenizer.json", "missing or damaged: Permission de",
+    Case("unreadable tokenizer", "tokenize run/tokenizer.json", "tokenizer.json: cannot be read: Permission denied",
          unreadable("run/tokenizer.json")),
     Case("no tokenizer", "tokenize nowhere", "nowhere: no such run folder or tokenizer file"),
     Case("unknown subword", "detokenize run", "line 1: 'qqqqq' is not a subword of this tokenizer",
