@@ -387,6 +387,34 @@ class TestPage:
         assert tries == ["a dog", "a cat", "a cat", "a cat"]
         page.close()
 
+    def test_colours_are_asked_for_once_at_a_time_while_the_server_cannot_be_reached(
+        self, browser: Any, server: Server
+    ) -> None:
+        page = browser.new_page()
+        page.goto(server.url, wait_until="networkidle")
+        page.clock.install()
+        tries: list[str] = []
+
+        def refuse(route: Any) -> None:
+            tries.append(route.request.post_data)
+            route.abort()
+
+        page.route("**/translate", lambda route: route.fulfill(json=in_upper_case(route.request.post_data_json)))
+        page.route("**/inspect", refuse)
+        page.check("#colour")
+        for text in ("a dog", "a cat", "a book"):
+            page.fill("#text", text)
+            page.clock.run_for(300)
+            page.locator(f".sentence:has-text('{text.upper()}')").wait_for()
+        page.wait_for_timeout(200)
+        assert len(tries) == 1
+        for count in (2, 3):
+            with page.expect_request("**/inspect"):
+                page.clock.run_for(5000)
+            page.wait_for_timeout(200)
+            assert len(tries) == count
+        page.close()
+
     def test_a_word_is_chosen_in_what_comes_out_and_not_in_what_the_model_writes(self, page: Any) -> None:
         address = "https://example.org/a?b=1"
         page.fill("#text", f"SEE {address} IN THE HOUSE!")

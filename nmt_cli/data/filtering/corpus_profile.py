@@ -13,7 +13,7 @@ from nmt_cli.data.filtering.config import FilterConfig
 from nmt_cli.data.filtering.language_model import LanguageModel
 from nmt_cli.data.filtering.usual import MIN_PAIRS, Flags, Floats, Usual
 from nmt_cli.data.final_marks import CLOSERS, FINAL_MARK
-from nmt_cli.data.language_tags import find_language_tags, leading_tag
+from nmt_cli.data.language_tags import find_language_tags, leading_tag, list_tags
 from nmt_cli.data.scripts import letter_scripts
 from nmt_cli.data.text_profile import LANGUAGES_FILE
 from nmt_cli.errors import DataError
@@ -24,7 +24,6 @@ T = TypeVar("T")
 SAMPLE_PAIRS = 15_000  # up to twice as many, evenly spaced, a profile is measured with
 LANGUAGE_FILTERS = ("swapped", "language", "script")  # that compare sides with their languages
 LEARNED_FILTERS = (*LANGUAGE_FILTERS, "length")  # that drop nothing where a corpus is too small to say what is usual
-MAX_NAMED_TAGS = 3
 MIN_OTHER_TAGS = 0.01  # of the tagged sources have another tag than the commonest: fewer are noise
 MIN_SCRIPT_SHARE = 0.05  # of the letters of a side: a script with fewer is foreign there
 MIN_SCRIPT_LETTERS = 4  # of a text that is judged by its scripts: a shorter one may well be a formula
@@ -174,10 +173,9 @@ class CorpusProfile:
         names = [name for name in LANGUAGE_FILTERS if getattr(config, name, None) is not None]
         if not names or not self.is_multilingual:
             return None
-        tags = ", ".join(self.tags[:MAX_NAMED_TAGS]) + (", ..." if len(self.tags) > MAX_NAMED_TAGS else "")
         return (
-            f"these drop nothing, since sources begin with different tags ({tags}), as in a corpus with targets in "
-            f"several languages: {', '.join(names)}"
+            f"these drop nothing, since sources begin with different tags ({list_tags(self.tags)}), as in a corpus "
+            f"with targets in several languages: {', '.join(names)}"
         )
 
     def save(self, folder: Path) -> None:

@@ -241,10 +241,11 @@ function refill(sentence) {
   for (const shown of output.querySelectorAll(".sentence")) if (!sentence || shown.sentence === sentence) fill(shown);
 }
 
-/** Ask for the probabilities of the words that have none yet, sentence by sentence. */
-async function colourWords() {
+/** Ask for the probabilities of the words that have none yet, sentence by sentence; one call at a time asks, or waits. */
+async function colourWords(isRetry = false) {
   if (colouring) return;
   colouring = true;
+  let waits = false;
   const done = () => lines.flatMap((line) => (line.pending ? [] : line.sentences));
   const next = () => byId("colour").checked && done().find((sentence) => sentence.translation.trim() && !sentence.words);
   try {
@@ -252,7 +253,11 @@ async function colourWords() {
       await colour(sentence);
       refill(sentence);
     }
-  } catch (error) { failed(error, () => { say(notes()); colourWords(); }); } finally { colouring = false; }
+    if (isRetry) say(notes());
+  } catch (error) {
+    waits = error.status === 0;
+    failed(error, () => { colouring = false; colourWords(true); });
+  } finally { colouring = waits; }
 }
 
 async function colour(sentence) {
@@ -261,9 +266,10 @@ async function colour(sentence) {
   if (twin) return void (sentence.words = twin.words);
   sentence.words = []; // those of a sentence that is refused
   if (!runsOf(sentence).length) return;
+  const { text, translation } = sentence;
   try {
-    const record = await call("inspect", { text: sentence.text, translation: sentence.translation, alternatives: false, ...optionsOf(sentence) });
-    setWords(sentence, record);
+    const record = await call("inspect", { text, translation, alternatives: false, ...optionsOf(sentence) });
+    if (sentence.translation === translation) setWords(sentence, record); // else another word was chosen meanwhile
   } catch (error) {
     if (error.status === 400) return;
     delete sentence.words;
@@ -363,8 +369,9 @@ async function translateFile(file) {
   const warnings = new Set();
   const done = () => `${translated.length.toLocaleString()} of ${counted(texts.length, "line")}`;
   try {
-    [mark, texts] = linesOf(await file.arrayBuffer());
+    const bytes = await file.arrayBuffer();
     signal.throwIfAborted();
+    [mark, texts] = linesOf(bytes);
     const began = performance.now();
     while (translated.length < texts.length) {
       const part = nextPart(texts, translated.length);
