@@ -4,6 +4,7 @@ Legend: B batch, Q queries per sentence, N keys per sentence, D model width, H h
 K head width.
 """
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -39,6 +40,40 @@ def aligned_length(length: int, device: torch.device) -> int:
     take for another kind of tensor and compile once more.
     """
     return (length // 8 + 1) * 8 if device.type == "cuda" else length
+
+
+def softmax(scores: Tensor, *, in_place: bool = False) -> Tensor:
+    """`scores.softmax(-1)`, with `in_place` in the memory of `scores` where that is possible.
+
+    A CPU takes up to ten times as long for rows shorter than a register, whose numbers PyTorch computes one by one, so
+    such rows are padded.
+    """
+    length = scores.shape[-1]
+    if not is_short_row(scores):
+        return torch.softmax(scores, -1, out=scores) if in_place else scores.softmax(-1)
+    padded = functional.pad(scores, (0, register_width() - length), value=float("-inf"))
+    return padded.softmax(-1)[..., :length]
+
+
+def softmax_backward_(grad: Tensor, weights: Tensor) -> Tensor:
+    """The gradient of the scores, in the place of `grad`, that of `weights = softmax(scores)`."""
+    if not is_short_row(weights):
+        return torch._softmax_backward_data(grad, weights, -1, weights.dtype, grad_input=grad)
+    grad.mul_(weights)
+    return grad.addcmul_(weights, grad.sum(-1, keepdim=True), value=-1)
+
+
+def is_short_row(x: Tensor) -> bool:
+    """Whether the last dimension of `x` is shorter than a register of the CPU; False where that cannot be asked."""
+    if torch.jit.is_tracing() or torch.compiler.is_compiling():  # type: ignore[no-untyped-call, attr-defined]
+        return False
+    return x.device.type == "cpu" and x.shape[-1] < register_width()
+
+
+@cache
+def register_width() -> int:
+    """The float32 numbers in a register of the instructions that PyTorch uses on this CPU."""
+    return 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
 
 
 def causal_mask(length: int, device: torch.device) -> Tensor:
@@ -117,7 +152,7 @@ class MultiHeadAttention(nn.Module):
         scores = (queries * self.scale) @ self._repeat_kv(keys).transpose(2, 3)  # [B, H, Q, N]
         if bias is not None:
             scores = scores + bias
-        return scores.softmax(-1)
+        return softmax(scores)
 
     def _repeat_kv(self, x: Tensor) -> Tensor:
         """[B, G, N, K] to [B, H, N, K]: each key-value head serves H / G query heads."""
@@ -150,7 +185,7 @@ class _AttentionFunction(Function):
         if bias is not None:
             weights.view(batch_size, heads, query_count, key_count).copy_(bias)
         torch.baddbmm(weights, q, k.transpose(1, 2), beta=float(bias is not None), alpha=scale, out=weights)
-        torch.softmax(weights, -1, out=weights)
+        weights = softmax(weights, in_place=True)
         ctx.save_for_backward(q, k, v, weights)
         ctx.rotary, ctx.scale, ctx.heads, ctx.dtype = rotary, scale, heads, queries.dtype
         attended = queries.new_empty(batch_size, query_count, heads, head_dim)
@@ -163,7 +198,7 @@ class _AttentionFunction(Function):
         grad = _copy_heads(grads[0].unflatten(2, (ctx.heads, -1)).transpose(1, 2), None)  # [B * H, Q, K]
         grad_v = torch.bmm(weights.transpose(1, 2), grad)
         grad_scores = torch.bmm(grad, v.transpose(1, 2))
-        torch._softmax_backward_data(grad_scores, weights, -1, torch.float32, grad_input=grad_scores)
+        softmax_backward_(grad_scores, weights)
         grad_q = torch.bmm(grad_scores, k).mul_(ctx.scale)
         grad_k = torch.bmm(grad_scores.transpose(1, 2), q).mul_(ctx.scale)
         rotated = (_copy_back(x, ctx.heads, ctx.dtype, ctx.rotary) for x in (grad_q, grad_k))

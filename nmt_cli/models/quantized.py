@@ -40,11 +40,14 @@ def quantize_input(x: Tensor, max_quantized: int, *, nonnegative: bool = False) 
     scale = x.new_empty((len(x), 1))
     for rows in row_blocks(x):
         block = x[rows]
-        block_scale = torch.amax(block if nonnegative else block.abs(), 1, keepdim=True, out=scale[rows])
-        block_scale.clamp_(min=1e-12).div_(max_magnitude)
-        scaled = (block * block_scale.reciprocal()).add_(zero_point + 0.5)  # truncation below then rounds to nearest
-        if max_quantized <= 127:
-            quantized.view(torch.int8)[rows] = scaled  # several times as fast as to uint8
+        magnitude = block.amax(1, keepdim=True)
+        if not nonnegative:
+            magnitude = torch.maximum(magnitude, -block.amin(1, keepdim=True))
+        scale[rows] = magnitude.clamp_(min=1e-12).div_(max_magnitude)
+        scaled = (block * scale[rows].reciprocal()).round_()
+        if max_magnitude <= 127:  # to int8 is several times as fast as to uint8
+            quantized.view(torch.int8)[rows] = scaled
+            quantized[rows].add_(zero_point)  # modulo 256
         else:
             quantized[rows] = scaled.to(torch.int16)
     return quantized, scale, zero_point
@@ -111,9 +114,11 @@ class Int8Linear(nn.Module):
         )  # fmt: skip
         result = products[: len(input_scale)]
         for rows in row_blocks(result):
-            block = result[rows].mul_(input_scale[rows])
-            if self.bias is not None:
-                block.add_(self.bias)
+            block, scale = result[rows], input_scale[rows]
+            if self.bias is None:
+                block.mul_(scale)
+            else:
+                torch.addcmul(self.bias, block, scale, out=block)
         return result.view(*x.shape[:-1], self.out_features)
 
 

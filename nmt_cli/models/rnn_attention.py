@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
+from nmt_cli.models.attention import softmax
 from nmt_cli.models.configs import AttentionType
 from nmt_cli.models.contract import NamedTensors
 from nmt_cli.models.linear import Linear, SharedProduct
@@ -189,8 +190,8 @@ class RNNAttention(nn.Module):
         if memory.padding is not None:
             scores = scores.masked_fill(memory.padding, float("-inf"))
         if self.window is None:
-            weights = scores.softmax(-1)
+            weights = softmax(scores)
         else:
             out_of_window, gaussian = self.window(queries, memory.lengths, scores.shape[-1])
-            weights = scores.masked_fill(out_of_window, float("-inf")).softmax(-1) * gaussian
+            weights = softmax(scores.masked_fill(out_of_window, float("-inf"))) * gaussian
         return memory.mean(weights), weights
