@@ -224,7 +224,7 @@ def shifted_report(corpus: Corpus, share: float, seed: int, languages: Sequence[
         for source, out in ((paths[0], "forward"), (folder / "other", "baseline")):
             text = "".join(scored.text + "\n" for scored in rescore([run], source, paths[1], []))
             (folder / out).write_text(text)
-        table = ["| keep_share | shifted pairs out | clean pairs lost |", "|---|---|---|"]
+        table = ["| keep_share | shifted pairs removed | clean pairs lost |", "|---|---|---|"]
         for kept_percent in (94, 93, 92, 91, 90, 88, 85):
             cut = ScoreCut((folder / "forward",), None, kept_percent / 100, folder / "baseline")
             lost = [not cut.keeps(number) for number in range(1, len(pairs) + 1)]
