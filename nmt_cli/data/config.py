@@ -20,9 +20,9 @@ class CorpusConfig(Section):
     """The corpus section of a recipe."""
 
     name: str | None = None
-    """A corpus by its name instead of files: quickstart, which is shipped with nmt; one of
-    `nmt corpora`, downloaded where it is missing; or hf:DATASET[:CONFIGURATION], whose splits are train, validation
-    and test. mtdata:ID and hf:DATASET[:CONFIGURATION[:SPLIT]] also stand for a base name below."""
+    """A corpus by its name instead of files: quickstart, which comes with nmt; one of `nmt corpora`, downloaded if it
+    is missing; or hf:DATASET[:CONFIGURATION], whose splits are train, validation and test. mtdata:ID and
+    hf:DATASET[:CONFIGURATION[:SPLIT]] may also stand in place of a base name below."""
     root: str = "."
     """Folder of the files: absolute, or looked for beside the recipe, in the current folder, under
     $NMT_DATA, and in the download cache."""
@@ -31,45 +31,46 @@ class CorpusConfig(Section):
     target: str
     """Target language code, which is also the ending of the target files."""
     train: str | tuple[str | ParallelTextConfig, ...] = "train"
-    """Training text: a base name, or a list of base names and of texts with weights."""
+    """Training text: a base name, or a list of base names and texts with weights."""
     dev: str | ParallelTextConfig | None = None
     """Development text; null: held out from the training text (1 %, at most 2,000 pairs; of small corpora 5 %, at most
     200)."""
     test: str | ParallelTextConfig | None = None
     """Test text, scored at the end of training."""
     download: Download | None = None
-    """Where to download files that are missing."""
+    """Where to download missing files."""
     concatenate: int = Field(default=1, ge=1, le=100)
-    """Each example spans 1 to this many neighbouring pairs, drawn by corpus.seed, in training,
-    development and test text. For translation beyond single sentences; needs a development text."""
+    """Each example spans 1 to this many neighbouring pairs, drawn by corpus.seed, in training, development and test
+    text. For translation beyond single sentences; corpus.dev must be given."""
     normalization: NormalizationConfig = NormalizationConfig()
     """How text is normalised, in training and in every later use of the run: `unicode` is a normal form (nfc composes
-    letters and accents, nfkc also replaces compatibility forms, none); `whitespace` makes one space of any white space;
-    `invisible` drops soft hyphens, zero-width spaces, byte order marks, direction marks and control characters;
+    letters and accents, nfkc also replaces compatibility forms, none); `whitespace` turns any white space into one
+    space; `invisible` drops soft hyphens, zero-width spaces, byte order marks, direction marks and control characters;
     `entities`, `mojibake`, `quotes` and `dashes` (off) decode HTML entities, repair wrongly decoded text, and write all
-    quotation marks and dashes in one form. nfc or none alone is that form and nothing else."""
+    quotation marks and dashes in one form. nfc or none in place of the mapping means that form and nothing else."""
     filters: FilterConfig | None = FilterConfig()
     """Filters of training pairs by their content; null: none of them."""
     deduplicate: bool = True
     """Drop training pairs that are identical to an earlier one."""
     drop_overlap: Literal["pairs", "sources", "none"] = "pairs"
-    """Drop training pairs that the development or test text has, too, or all with its sources; none: only count them.
-    Unless none, development pairs are held out only if no other pair has their source."""
+    """Drop training pairs that are also in the development or test text (pairs), or that have a source from it
+    (sources); none: only count them. Unless none, development pairs are held out only if no other pair has their
+    source."""
     max_bad_rows: float = Field(default=0.01, ge=0, le=1)
-    """Share of the rows of a text that may be unusable (no tab, blank, no JSON, not UTF-8, ...): they are dropped and
-    counted; more of them than this and than 10 are an error."""
+    """Share of the rows of a text that may be unusable (no tab, blank, not JSON, not UTF-8, ...): they are dropped and
+    counted; it is an error if there are more than this share and more than 10."""
     max_length: int | None = Field(default=250, ge=1)
     """Drop training pairs with more subwords than this on either side; null: no limit."""
     max_length_ratio: float | None = Field(default=9.0, ge=1)
     """Drop training pairs whose longer side has more than this many times the characters of the
     shorter one (plus 10); null: no limit."""
     placeholders: float = Field(default=0.0, ge=0, le=1)
-    """Share of the training pairs with a name, number or long word on both sides in which it is replaced by a
-    placeholder, which the model learns to copy, as it does addresses, tags and placeholders of programs in all pairs;
-    0: the vocabulary has no placeholders, and what must not change is put in by word alignment."""
+    """Of the training pairs with a name, number or long word on both sides, the share in which it is replaced by a
+    placeholder, which the model learns to copy; addresses, tags and program placeholders are replaced in all pairs. 0:
+    the vocabulary has no placeholders, and what must not change is inserted by word alignment."""
     seed: int = Field(default=1, ge=0, lt=1 << 63)
-    """Determines which pairs are held out, concatenated, augmented and given placeholders; training.seed draws the
-    fractions of weights."""
+    """Determines which pairs are held out, concatenated, augmented and given placeholders; training.seed determines
+    which pairs a fractional weight selects."""
 
     @field_validator("train")
     @classmethod
@@ -109,7 +110,8 @@ class CorpusConfig(Section):
     def warnings(self) -> list[str]:
         """Keys that have no effect, and languages that nobody knows."""
         unknown = [
-            f"{key}: {language} is not a language code such as en: sentence ends, capitals and scores do not fit it"
+            f"{key}: {language} is not a language code such as en: sentence ends, capitals and scores "
+            "cannot be handled as the language needs"
             for key, language in (("source", self.source), ("target", self.target))
             if not LANGUAGE_CODE.fullmatch(language)
         ]

@@ -25,7 +25,7 @@ class SearchConfig(Section):
     beam: int = Field(default=5, ge=1, le=256)
     """Hypotheses kept per sentence; 1 is greedy search."""
     n_best: int = Field(default=1, ge=1)
-    """Translations per sentence, best first: up to so many different ones, at most beam; with sampling, so many
+    """Translations per sentence, best first: up to this many different ones, at most beam; with sampling, this many
     samples, equal ones included."""
     length_normalization: LengthNormalization = "average"
     """average: log-probability / length^alpha; gnmt: / ((5 + length) / 6)^alpha (Wu et al. 2016,
@@ -35,13 +35,13 @@ class SearchConfig(Section):
     coverage_penalty: float = Field(default=0.0, ge=0, le=10)
     """The beta of Wu et al. 2016, eq. 14, applied when finished hypotheses are ranked."""
     patience: float | None = Field(default=None, gt=0, le=1000)
-    """A sentence is done at the latest when patience * beam of its hypotheses have ended (Kasai et
-    al. 2024); 1 and 2 are fast; null: when no unfinished hypothesis can win."""
+    """The search for a sentence ends at the latest when patience * beam of its hypotheses are finished (Kasai et al.
+    2024); 1 and 2 are fast; null: only when no unfinished hypothesis can win."""
     min_length: int = Field(default=0, ge=0)
-    """Fewest target tokens, without the end of sentence."""
+    """Fewest target tokens, not counting the end of sentence."""
     max_length: int | None = Field(default=None, ge=1)
-    """Most target tokens, without the end of sentence; null: max_length_factor * source length + 10. A value far
-    above what lines need slows beam search; patience prevents that."""
+    """Most target tokens, not counting the end of sentence; null: max_length_factor * source length + 10. A value far
+    above what lines need slows down beam search; patience prevents that."""
     max_length_factor: float = Field(default=1.5, gt=0, le=100)
     """Target tokens per source token, at most, if max_length is null."""
     sampling: bool = False
@@ -53,36 +53,36 @@ class SearchConfig(Section):
     top_p: float | None = Field(default=None, gt=0, le=1)
     """Sample among the fewest tokens that hold this probability (Holtzman et al. 2020)."""
     seed: int = Field(default=1, ge=0, lt=1 << 63)
-    """Seed of sampling: what is drawn for a line depends on it and on the line alone. CTranslate2 ignores it."""
+    """Seed of sampling: what is drawn for a line depends only on it and the line. CTranslate2 ignores it."""
     no_repeat_ngram: int | None = Field(default=None, ge=1)
-    """No target n-gram of this length twice (Paulus et al. 2018), or as often as the source repeats one of
-    its own; null: no limit."""
+    """Length of n-grams that a translation must not repeat (Paulus et al. 2018), or only as often as the source repeats
+    one of its own; null: no limit."""
     repair_degenerate: bool = True
-    """Detect translations that loop, are overlong or empty; search again with constraints, keep the better
-    one, and warn."""
+    """Detect translations that loop, are overlong or are empty; search again with constraints, keep the better
+    translation, and warn."""
     split: Literal["sentences", "long", "none"] = "sentences"
-    """sentences: translate a line sentence by sentence, or several together as far as the training text has such lines,
-    and a sentence that is longer than nearly all of those lines clause by clause;
-    long: only split a line of more than max_source_length tokens, at sentence ends (or commas, spaces, characters),
-    which sentences does, too; none: translate only the beginning of such a line, with a warning."""
+    """sentences: translate a line sentence by sentence, or several sentences together if the training text has such
+    lines, and a sentence that is longer than nearly all training lines clause by clause; long: only split a line of
+    more than max_source_length tokens, at sentence ends (or commas, spaces, characters), which sentences does, too;
+    none: translate only the beginning of such a line, with a warning."""
     keep: Literal["auto", "none"] = "auto"
-    """auto: copy a text without letters, or an address alone (a URL, an e-mail address, a path), and let addresses,
-    paths, placeholders, tags, emoji and words with unknown characters inside a line come out as they are; add no
-    final stop that the source lacks, if the training text agrees; none: translate all of it, as the model does."""
+    """auto: copy a text without letters, or one that is only an address (a URL, an e-mail address, a path), and keep
+    addresses, paths, placeholders, tags, emoji and words with unknown characters inside a line as they are; add no
+    final stop that the source lacks, unless the training text does; none: let the model translate everything."""
     keep_patterns: tuple[str, ...] = ()
-    """Regular expressions of what else comes out as it is, wherever it stands in a line (Python's re)."""
+    """Regular expressions (Python's re) of what else to keep as it is, anywhere in a line."""
     case: Literal["auto", "none"] = "auto"
     """auto: translate a sentence in capitals, with a capital on every word, or with a small letter at its beginning as
     it is usually written, unless the training text has such lines, and write its translation likewise; none: translate
     it as it is."""
     correct_typos: bool = False
-    """Read a word in lower case that no training line had as the most frequent one of the training text that is one
+    """Read a lower-case word that is in no training line as the most frequent word of the training text that is one
     slip of a finger away (letters swapped, left out, doubled, mistyped inside it), with a warning that says so."""
     unknown: Literal["copy", "drop"] = "copy"
-    """What is printed where the model writes <unk>. copy: the word of the source that it stands for, by attention where
-    the model has it, else the unknown words in their order; drop: nothing."""
+    """What to print where the model writes <unk>. copy: the source word that it stands for, found by attention if the
+    model has it, else the unknown words in order; drop: nothing."""
     max_source_length: int = Field(default=256, ge=1)
-    """Source tokens of a segment, at most; never more than the model can read."""
+    """Most source tokens in a segment; never more than the model can read."""
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Source positions per batch, counted once per hypothesis; auto: 8192 on a CPU, fewer if the cache of
     keys and values would exceed 160 MiB with translations as long as their sources, and half of that when training

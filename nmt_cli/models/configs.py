@@ -71,7 +71,7 @@ class LayerConfig(ModelConfig):
     activation_dropout: float = Field(default=0.0, ge=0, lt=1)
     """Rate inside the feed-forward networks."""
     tied_embeddings: Literal["all", "target", "none"] = "all"
-    """Share one table between source, target and output; between target and output; or not."""
+    """all: source, target and output share one table; target: only target and output do; none: nothing is shared."""
 
     tiny_base: ClassVar = {"d_model": 16, "heads": 4, "d_ff": 32, "dropout": 0.0}
 
@@ -143,9 +143,9 @@ class RNNConfig(ModelConfig):
 
     type: Literal["rnn"] = "rnn"
     attention: AttentionType = "additive"
-    """none: one fixed vector, read at every step as in Cho et al. 2014; additive: computed from the previous
-    state, as in RNNsearch; the others from the current state, as in Luong et al. 2015. dot and cosine need an encoder
-    as wide as the decoder: halve encoder_hidden_size where bidirectional."""
+    """none: one fixed vector, read at every step as in Cho et al. 2014; additive: computed from the previous state, as
+    in RNNsearch; the others from the current state, as in Luong et al. 2015. dot and cosine need an encoder as wide as
+    the decoder: halve encoder_hidden_size if it is bidirectional."""
     cell: CellType = "gru"
     """Recurrent unit."""
     embedding_size: int = Field(default=256, ge=1)
@@ -174,7 +174,7 @@ class RNNConfig(ModelConfig):
     local_window: int | None = Field(default=None, ge=1)
     """Radius of predictive local attention (Luong et al. 2015, local-p); null: global."""
     tied_embeddings: Literal["all", "target", "none"] = "target"
-    """Share one table between source, target and output; between target and output; or not."""
+    """all: source, target and output share one table; target: only target and output do; none: nothing is shared."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Rate on embeddings, between layers and on the readout."""
 
@@ -246,7 +246,7 @@ class DecoderOnlyConfig(LayerConfig):
     layers: int = Field(default=6, ge=1)
     """Layers of the stack."""
     source_attention: Literal["bidirectional", "causal"] = "bidirectional"
-    """What a source token attends to: the whole source (a prefix language model) or only what precedes it."""
+    """What a source token attends to: the whole source (a prefix language model) or only the tokens before it."""
 
     @property
     def has_attention(self) -> bool:
@@ -279,9 +279,9 @@ class CTCConfig(LayerConfig):
     decoder_layers: int = Field(default=6, ge=0)
     """Layers after the split; they attend to all positions, too."""
     upsample: int = Field(default=3, ge=1, le=10)
-    """Positions per source token; a target can't be longer than all of them."""
+    """Positions per source token; a target cannot have more tokens than there are positions."""
     tied_embeddings: Literal["all", "none"] = "all"
-    """Share one table between source and output; or not."""
+    """all: source and output share one table; none: nothing is shared."""
 
     tiny_base: ClassVar = LayerConfig.tiny_base | {"encoder_layers": 1, "decoder_layers": 1}
     tiny_variants = (

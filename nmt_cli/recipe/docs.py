@@ -21,7 +21,7 @@ from nmt_cli.training.config import TrainingConfig
 
 HEADER = """# Every key of a recipe
 
-Printed by `nmt recipes keys`, from the code. A key without a default must be given. Sections stand
+This page is printed by `nmt recipes keys`, from the code. A key without a default must be given. Sections stand
 in the order in which data flows; all but `corpus` may be left out:
 
 ```yaml
@@ -33,7 +33,7 @@ training: {updates: 10000, tokens_per_batch: 4096}
 search: {beam: 5}
 ```
 
-The same on the command line: `--set training.updates=5000`, `--set corpus.train.0.weight=2`.
+On the command line, keys are set like this: `--set training.updates=5000`, `--set corpus.train.0.weight=2`.
 """
 
 

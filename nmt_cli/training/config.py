@@ -21,10 +21,10 @@ class TrainingConfig(Section):
     """Fine-tuning: the run folder whose best weights, tokenizers and model section this run starts
     from; null: random weights."""
     augment: AugmentConfig | None = None
-    """Change some training pairs as people type text, when data are prepared; {}: a little of everything; null: none.
-    Shares of the pairs: `upper` in capitals; `title` with a capital on every word of the source (and of an English
-    target); `no_stop` without final punctuation; `typos` in a tenth of the source's words; `spaces` doubled in the
-    source (undone by corpus.normalization.whitespace); `join` with the next one or two pairs. `copies` of the text,
+    """Change some training pairs into what people type, when data are prepared; {}: a little of everything; null:
+    nothing. Shares of the pairs: `upper` in capitals; `title` with a capital on every word of the source (and of an
+    English target); `no_stop` without final punctuation; `typos` in a tenth of the source's words; `spaces` doubled in
+    the source (undone by corpus.normalization.whitespace); `join` with the next one or two pairs. `copies` of the text,
     each changed differently, are prepared and trained on in turn, one per epoch."""
     updates: int = Field(default=10_000, ge=1)
     """Number of updates to train for."""
@@ -55,8 +55,7 @@ class TrainingConfig(Section):
     clip_norm: float | None = Field(default=1.0, gt=0)
     """Maximum norm of the gradient; null: no clipping."""
     precision: Precision = "auto"
-    """Type to compute in: auto is bf16 where the machine is faster with it. Master weights are always
-    float32."""
+    """Type to compute in; auto: bf16 if the machine is faster with it, else fp32. Master weights are always float32."""
     compile: CompileMode = "auto"
     """Compile the layers of Transformers with torch.compile: auto means on a GPU only. It needs a C
     compiler and some time at the start."""
@@ -72,16 +71,18 @@ class TrainingConfig(Section):
     validation_beam: int = Field(default=1, ge=1)
     """Beam size of the translations that are scored during training."""
     patience: int | None = Field(default=None, ge=1)
-    """Stop after this many validations in a row, after the warm-up, in which neither score nor loss was the best so
-    far; null: never."""
+    """Stop once this many validations in a row, after the warm-up, have brought neither the best score nor the best
+    loss so far; null: never."""
     plateau_factor: float = Field(default=0.5, gt=0, lt=1)
-    """Schedule plateau: the factor of the learning rate after plateau_patience validations."""
+    """Schedule plateau: what the learning rate is multiplied by after plateau_patience validations."""
     plateau_patience: int = Field(default=2, ge=1)
-    """Schedule plateau: the learning rate is lowered after this many such validations in a row."""
+    """Schedule plateau: the learning rate is lowered after this many validations in a row without the best score or
+    loss."""
     average_checkpoints: int = Field(default=1, ge=1)
-    """Validate the mean of this many last checkpoints, and keep it as the best one."""
+    """Validate the mean of this many last checkpoints instead of the last one, and keep the best of these means."""
     ema_decay: float | None = Field(default=None, gt=0, lt=1)
-    """Validate an exponential moving average of the weights with this decay, and keep it as the best one."""
+    """Validate an exponential moving average of the weights, with this decay, instead of the weights, and keep the best
+    one."""
     log_every: int = Field(default=50, ge=1)
     """Updates between lines of the log."""
     samples: int = Field(default=2, ge=0)
@@ -89,13 +90,13 @@ class TrainingConfig(Section):
     tensorboard: bool = False
     """Also write TensorBoard events into the run folder (extra nmt-cli[tensorboard])."""
     export: bool = True
-    """Export the best weights for CTranslate2 at the end, in the type that suits them, so that the first
-    translation need not; nothing where CTranslate2 cannot run the model."""
+    """Export the best weights for CTranslate2 at the end, in the type that suits them, so that the first translation
+    does not have to; skipped if CTranslate2 cannot run the model."""
     max_minutes: float | None = Field(default=None, gt=0)
     """Time limit. A run that reaches it says so: its result depends on the speed of the machine."""
     timeout_minutes: float = Field(default=30.0, gt=0)
-    """With several processes: one that needs longer for an update or a validation counts as stuck; all
-    end and print their stacks."""
+    """With several processes: a process that needs longer for an update or a validation counts as stuck; then all print
+    their stacks and end."""
 
     @property
     def max_positions(self) -> int:

@@ -25,29 +25,29 @@ class ParallelTextConfig(Section):
     tsv: str | None = None
     """File with source<TAB>target on each line."""
     jsonl: str | None = None
-    """File with an object on each line, its keys the two languages or "source" and "target"."""
+    """File with a JSON object on each line, whose keys are the two languages or "source" and "target"."""
     tmx: str | None = None
     """Translation memory; en-GB in it serves for en."""
     columns: tuple[int | str, int | str] | None = None
     """Columns of source and target: numbers from 1 or names in the header of a tsv; keys of jsonl, with a dot between
     nested ones. null: a row of a tsv must have two columns."""
     header: bool | None = None
-    """Whether the first line of a tsv names its columns; null: if it looks like that."""
+    """Whether the first line of a tsv names its columns; null: if it looks like it."""
     quotes: bool = False
     """Whether cells of a tsv may be in double quotes, as spreadsheets write them."""
     inline: Literal["drop", "keep"] = "drop"
-    """What becomes of the codes inside segments of a tmx (of bpt, ept, it, ph, ut)."""
+    """What becomes of codes inside segments of a tmx (bpt, ept, it, ph, ut)."""
     scores: str | tuple[str, str] | None = None
-    """File with a score per line of the text, as `nmt rescore` prints it, or two files, of both directions, of which
-    the dual conditional cross-entropy is taken, negated. For training text."""
+    """File with a score per line of the text, as `nmt rescore` prints it; or two files, for the two directions, from
+    which the negated dual conditional cross-entropy is computed. For training text."""
     baseline: str | None = None
-    """File with scores of the same targets with the sources of other pairs, which are taken off `scores`."""
+    """File with scores of the same targets with the sources of other pairs, which are subtracted from `scores`."""
     min_score: float | None = None
     """Drop pairs with a lower score."""
     keep_share: float | None = Field(default=None, gt=0, le=1)
     """Keep only this share of the lines, those with the best scores."""
     weight: float = Field(default=1.0, gt=0, le=1000)
-    """How often each pair is seen in an epoch; the fraction is drawn by training.seed."""
+    """How often each pair is seen in an epoch; training.seed determines which pairs a fraction selects."""
 
     @model_serializer(mode="wrap")
     def _serialize(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -87,6 +87,6 @@ class Download(Section):
     address: str
     """URL of the folder that holds the files, ending with a slash."""
     sha256: dict[str, str]
-    """File name to the SHA-256 of its decompressed content."""
+    """For each file name, the SHA-256 of the decompressed content."""
     licence: str = ""
     """The terms under which the data may be used."""

@@ -41,7 +41,7 @@ class TokenizerConfig(Section):
     vocab_size: int = Field(default=8000, ge=8, le=10_000_000)
     """Subwords in each vocabulary, including 4 special tokens and (except for word) 256 bytes."""
     joint: bool = True
-    """One vocabulary for both languages, which tying all embeddings needs."""
+    """One vocabulary for both languages, as tied_embeddings: all needs."""
     character_coverage: float = Field(default=0.9999, gt=0, le=1)
     """Share of the text's characters that get subwords; rarer ones are encoded as bytes."""
     subword_samples: int = Field(default=1, ge=1, le=64)
@@ -55,7 +55,7 @@ class TokenizerConfig(Section):
     def errors(self) -> list[str]:
         """Options that do not fit together."""
         if self.subword_samples > 1 and self.type in ("character", "word"):
-            return [f"subword_samples: type {self.type} knows one encoding of a text; use bpe or unigram"]
+            return [f"subword_samples: type {self.type} has only one encoding of a text; use bpe or unigram"]
         return []
 
     def warnings(self) -> list[str]:

@@ -225,7 +225,7 @@ def test_variants_of_a_run_whose_tokenizer_knows_one_encoding_are_refused(kind: 
     """training.init_from takes the type from that run, and the number of samples from the recipe."""
     config = TokenizerConfig.model_validate({"type": kind}).model_copy(update={"subword_samples": 2})
     tokenizer = train_tokenizer(lambda: TEXT, TokenizerConfig.model_validate({"type": kind, "vocab_size": 420}))
-    with pytest.raises(DataError, match=rf"^tokenizer\.subword_samples: type {kind} knows one encoding"):
+    with pytest.raises(DataError, match=rf"^tokenizer\.subword_samples: type {kind} has only one encoding"):
         VariantEncoder(tokenizer, config)
 
 
