@@ -131,7 +131,7 @@ def _load_recipe(recipe: str | Path, overrides: Mapping[str, Any] | None, report
     from nmt_cli.recipe.loader import load_recipe
 
     if not isinstance(recipe, (str, Path)):
-        raise UserError("recipe: needs a path or a name; what changes in it goes into overrides, a dictionary")
+        raise UserError("recipe: needs a path or a name; put changes into overrides, a dictionary")
     texts = _override_texts(overrides, "overrides")
     return _with_plain_errors(lambda: load_recipe(recipe, texts, reporter))
 

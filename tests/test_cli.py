@@ -250,7 +250,7 @@ def test_average_says_what_it_wrote(nmt: Call, tiny_run: Path, tmp_path: Path) -
     assert (code, out) == (0, "")
     assert err == (
         f"{tmp_path / 'mean'}: mean of the checkpoints after updates 20, 30\n"
-        f"its confidence is not known: nmt calibrate {tmp_path / 'mean'} SOURCE REFERENCE fits it\n"
+        f"it has no confidence scores yet: nmt calibrate {tmp_path / 'mean'} SOURCE REFERENCE fits them\n"
     )
 
 

@@ -29,7 +29,7 @@ def recipes_show(name: Recipe) -> None:
 def recipes_copy(
     name: Recipe, path: Annotated[str, typer.Argument(help="File or folder to copy it to.")] = "."
 ) -> None:
-    """Copy a recipe, to change it."""
+    """Copy a recipe, to edit it."""
     from nmt_cli.recipe.paths import copy_recipe, find_recipe
 
     print(copy_recipe(find_recipe(name), path), file=sys.stderr)

@@ -36,7 +36,7 @@ def corpora_fetch(
     name: Name,
     source: Language,
     target: Language,
-    to: Annotated[Path | None, typer.Option(help="Folder for the text; default: in the cache.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Folder for the text; default: the cache.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Download, verify and unpack a corpus, and print the folder of its text.

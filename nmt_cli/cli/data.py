@@ -58,7 +58,7 @@ def check(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find in seconds what would go wrong hours into a training.
+    """Find in seconds what would go wrong hours into training.
 
     Checks the recipe, its files and their text, lengths, vocabulary, memory and disk. Writes
     nothing but the report. The exit code is 2 if training cannot succeed.
@@ -90,8 +90,8 @@ def tokenize(
 ) -> None:
     """Tokenise standard input into subwords; a space inside a subword is shown as U+2581.
 
-    Text is normalised first, as the run normalises it: nmt detokenize gives the normalised text back
-    exactly, with --raw the text as it came.
+    Text is normalised first, as in training. nmt detokenize gives back exactly the normalised text,
+    or with --raw the text as it was.
 
     Example: nmt tokenize runs/quickstart < text
     """
@@ -122,14 +122,14 @@ def detokenize(
 
 
 def perturb(
-    kind: Annotated[str, typer.Argument(help="What is done to each line; see above.", show_default=False)],
-    seed: Annotated[int, typer.Option(help="Decides what is drawn, together with the number of the line.")] = 1,
+    kind: Annotated[str, typer.Argument(help="What to do to each line; see above.", show_default=False)],
+    seed: Annotated[int, typer.Option(help="Random seed; what changes depends on it and on the line number.")] = 1,
 ) -> None:
-    """Change text as people type it, to see whether a model still translates it.
+    """Change text into what people type, to see whether a model still translates it.
 
-    upper, title, lower: all capitals, a capital on every word, none; no-stop: no final punctuation;
-    typos: in a tenth of the words; spaces: some doubled; no-accents: letters without accents;
-    address: a URL or e-mail address in the middle.
+    upper: all capitals; title: a capital on every word; lower: no capitals; no-stop: no final
+    punctuation; typos: a typo in a tenth of the words; spaces: some spaces doubled;
+    no-accents: letters without accents; address: a URL or e-mail address in the middle.
 
     Example: nmt perturb typos < test.en | nmt translate RUN | nmt score test.de
     """

@@ -18,8 +18,8 @@ UNKNOWN = "unknown"
 def doctor(as_json: Json = False) -> None:
     """Print what a bug report starts with: versions, machine, precision, speed, extras.
 
-    Measures for about two seconds how fast matrices are multiplied.
-    Prints no path and no user name, so that it can be posted in public.
+    Spends about two seconds on measuring how fast matrices are multiplied.
+    Prints no path and no user name, so that the output can be posted in public.
 
     Example: nmt doctor > doctor.txt
     """
@@ -76,7 +76,7 @@ def _describe_gpu(gpu: "Gpu") -> str:
 
 
 def _speed_rows(speeds: "Sequence[Speed]") -> Iterator[tuple[str, str | None]]:
-    yield "matrix products", "median speed, in 10^9 operations a second"
+    yield "matrix products", "median speed, in 10^9 operations per second"
     for speed in speeds:
         device_name = "CPU" if speed.device == "cpu" else "GPU"
         text = f"{speed.gflops:9,.1f}  ({speed.side} x {speed.side})" if speed.gflops else None

@@ -26,7 +26,7 @@ def export(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a run in the format of another runtime, checked against the run.
+    """Export a run for another runtime, and check that it translates as the run does.
 
     Example: nmt export runs/quickstart --to ctranslate2 --quantization int8 --out quickstart-int8
     """
@@ -48,7 +48,7 @@ def import_run(
     target: Annotated[str | None, typer.Option(help="Target language code.")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Turn a MarianMT folder of transformers (safetensors) into a run.
+    """Turn a MarianMT folder for transformers (safetensors) into a run.
 
     Example: nmt import opus-mt-en-de --out runs/opus-en-de
     """
@@ -56,6 +56,6 @@ def import_run(
 
     imported = import_marian(folder, out, source, target)
     sentencepiece_note = (
-        "; text is cut by SentencePiece, so spaces and rare characters may change" if imported.sentencepiece else ""
+        "; SentencePiece segments the text, so spaces and rare characters may change" if imported.sentencepiece else ""
     )
     Reporter(quiet).info(f"{imported.folder}: {imported.parameters:,} parameters{sentencepiece_note}")

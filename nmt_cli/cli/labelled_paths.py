@@ -18,7 +18,7 @@ def labelled_paths(arguments: Sequence[str], taken: Sequence[str] = ()) -> dict[
     for (name, path), default_label in zip(pairs, names, strict=True):
         label = default_label if name or [*names, *taken].count(default_label) == 1 else str(path)
         if label in labelled or label in taken:
-            raise UserError(f"the name {label} is used twice: name one of them, as NAME={path}")
+            raise UserError(f"the name {label} is used twice: rename one of them with NAME={path}")
         labelled[label] = path
     return labelled
 

@@ -40,7 +40,7 @@ def attention(
     ] = None,
     head: Annotated[str, typer.Option(help="Number from 1, all or mean.")] = "mean",
     target: Annotated[
-        Path | None, typer.Option(help="File of translations to use instead of the run's own, each of a whole line.")
+        Path | None, typer.Option(help="File of translations to use instead of the run's own, one per input line.")
     ] = None,
     words: Annotated[bool, typer.Option("--words", help="Words instead of subwords.")] = False,
     device: Device = "auto",
@@ -48,7 +48,7 @@ def attention(
 ) -> None:  # fmt: skip
     """Show which source words each target word attends to, for sentences on standard input.
 
-    Weights of a decoder-only model are its shares among the source words.
+    For a decoder-only model, the weights are shares among the source words only.
 
     Example: echo 'The old man buys a bicycle.' | nmt plot attention runs/quickstart -o map.png
     """

@@ -23,14 +23,14 @@ def score(
             "--hypotheses",
             "-i",
             metavar="[NAME=]FILE",
-            help="File; default standard input. Several are compared with the first.",
+            help="Translations; default standard input. If there are several, the others are compared with the first.",
         ),
     ] = [],
     metrics: Annotated[str, typer.Option(help="Some of bleu,chrf,chrf++,ter.")] = "bleu,chrf,ter",
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case.")] = False,
     tokenize: Annotated[str | None, typer.Option(help="sacreBLEU tokenizer for BLEU; default 13a.")] = None,
     language: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Choose the tokenizer by the target language, as training does.")
+        str | None, typer.Option(metavar="CODE", help="Choose the tokenizer that training uses for this language.")
     ] = None,
     sentences: Annotated[bool, typer.Option("--sentences", help="Score every line: TSV; --json: JSON lines.")] = False,
     samples: Annotated[
@@ -49,7 +49,7 @@ def score(
     paths = labelled_paths(hypotheses)
     if len(references) > 1:
         named = ", ".join(map(str, references))
-        reporter.info(f"{len(references)} references for each line: {named} (every system needs an -i of its own)")
+        reporter.info(f"{len(references)} references for each line: {named} (name systems to compare with -i)")
     if len(paths) > 1:
         if sentences:
             raise UserError("--sentences: scores one system; give a single -i FILE")

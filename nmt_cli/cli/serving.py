@@ -11,28 +11,28 @@ from nmt_cli.reporting import Reporter
 
 
 def serve(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders, of one pair of languages or of several.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, for one or several language pairs.")],
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any that is free.")] = 5000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free port.")] = 5000,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Engine processes, which share the cores.")] = 1,
     engine: Annotated[str | None, typer.Option(help="As for nmt translate.")] = None,
     allow_host: Annotated[
-        list[str], typer.Option(metavar="NAME", help="Another host name that requests may have; * allows all.")
+        list[str], typer.Option(metavar="NAME", help="Another host name that requests may use; * allows all.")
     ] = [],
     cors: Annotated[
-        list[str], typer.Option(metavar="ORIGIN", help="Let pages of this origin use the API; * lets all.")
+        list[str], typer.Option(metavar="ORIGIN", help="Let pages of this origin use the API; * allows all.")
     ] = [],
     public_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Address at which people reach the server through a proxy.")
     ] = None,
     overrides: SearchOverrides = [],
     device: Device = "auto",
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds until a request is answered, at most.")] = 60.0,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds within which a request must be answered.")] = 60.0,
     receive_timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds that a client may pause while it sends.")
     ] = 15.0,
-    max_characters: Annotated[int, typer.Option(min=1, help="Characters of a request, at most.")] = 100_000,
-    max_queue: Annotated[int, typer.Option(min=1, help="Pieces of text that wait, at most.")] = 20_000,
+    max_characters: Annotated[int, typer.Option(min=1, help="Most characters in a request.")] = 100_000,
+    max_queue: Annotated[int, typer.Option(min=1, help="Most pieces of text that may wait.")] = 20_000,
     quiet: Quiet = False,
 ) -> None:
     """Translate over HTTP, with a page for the browser and the API of LibreTranslate.

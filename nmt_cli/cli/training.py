@@ -37,8 +37,8 @@ def train(
 ) -> None:
     """Train a model into a run folder, preparing its data first if needed.
 
-    A folder that exists is continued with --resume, else refused. Ctrl-C saves a checkpoint and prints the command
-    that resumes. The checkpoint that is best on the development text is kept, and is what nmt translate uses.
+    A folder that exists is refused, unless --resume continues it. Ctrl-C saves a checkpoint and prints the command
+    that resumes. The checkpoint that is best on the development text is kept, and nmt translate uses it.
 
     Example: nmt train quickstart
     """
@@ -47,7 +47,7 @@ def train(
     shorten_spinning()
     arguments = train_arguments(recipe, out, overrides, device)
     if is_launched() and processes > 1:
-        raise UserError("--processes: a launcher has started these already; leave it out")
+        raise UserError("--processes: a launcher has already started processes; leave it out")
     loaded_recipe = None
     if not is_launched():  # read before torch is imported, so that mistakes show at once
         loaded_recipe = load_recipe(recipe, overrides, Reporter(quiet) if processes == 1 else None)
@@ -129,7 +129,7 @@ def _latest_checkpoint_name(folder: Path) -> str | None:
 def average(
     run: Run,
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
-    last: Annotated[int | None, typer.Option(min=1, help="Number of checkpoints; default all that are kept.")] = None,
+    last: Annotated[int | None, typer.Option(min=1, help="Number of checkpoints; default: all that are kept.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Average the last checkpoints of a run into a new run.
@@ -145,4 +145,4 @@ def average(
         reporter.warning(
             "the mean of one checkpoint is that checkpoint; training.average_checkpoints: N keeps the last N"
         )
-    reporter.info(f"its confidence is not known: nmt calibrate {result.folder} SOURCE REFERENCE fits it")
+    reporter.info(f"it has no confidence scores yet: nmt calibrate {result.folder} SOURCE REFERENCE fits them")

@@ -68,7 +68,7 @@ def translate(
         int | None, typer.Option(help="Translations per line (search.n_best); with search.sampling, samples.")
     ] = None,
     overrides: SearchOverrides = [],
-    prefix: Annotated[Path | None, typer.Option(help="File with the beginning of each translation.")] = None,
+    prefix: Annotated[Path | None, typer.Option(help="File with the beginnings of the translations.")] = None,
     keep: Keep = [],
     alignments: Annotated[bool, typer.Option("--alignments", help="Add ||| and source-target word pairs.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object per line.")] = False,
@@ -123,7 +123,7 @@ def _abstention(below: float | None, form: AbstentionForm | None) -> "Abstention
     if below is not None:
         return Abstention(below, (form or AbstentionForm.mark).value)
     if form is not None:
-        raise UserError("--abstain: says what is printed below a confidence: give --abstain-below, too")
+        raise UserError("--abstain: says how to treat translations below a confidence: give --abstain-below, too")
     return None
 
 
@@ -174,7 +174,7 @@ def _with_search_options(overrides: list[str], beam: int | None, n_best: int | N
 def _exact_engine(engine: str, quantization: str | None) -> str:
     """The engine of --exact; UserError where another one or other weights are asked for as well."""
     if engine not in ("auto", "torch") or quantization is not None:
-        raise UserError("--exact: is engine torch in float32: leave out --engine and --quantization")
+        raise UserError("--exact: means engine torch in float32: leave out --engine and --quantization")
     return "torch"
 
 
@@ -211,7 +211,7 @@ def _print_lines(
 def calibrate(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     source: Annotated[Path, typer.Argument(help="At least 100 lines of the kind that will be translated.")],
-    reference: Annotated[Path, typer.Argument(help="Its translation.")],
+    reference: Annotated[Path, typer.Argument(help="Their translations.")],
     overrides: SearchOverrides = [],
     engine: EngineName = "auto",
     quantization: Quantization = None,
@@ -220,8 +220,8 @@ def calibrate(
 ) -> None:
     """Fit the confidence of a run's translations to a text, for an engine and a precision.
 
-    The text is translated and compared with its reference; confidence.json in the run is what --jsonl and
-    --abstain-below use.
+    The text is translated and compared with its reference. The result is confidence.json in the run, which
+    --jsonl and --abstain-below use.
 
     Example: nmt calibrate runs/quickstart dev.en dev.de
     """
@@ -232,7 +232,7 @@ def calibrate(
         run, source, reference, overrides, reporter, device=device, engine=engine, quantization=quantization
     )
     reporter.info(
-        f"{run}: calibrated on {fit.calibration.lines:,} lines; good is a chrF of at least {fit.good_chrf:.1f}"
+        f"{run}: calibrated on {fit.calibration.lines:,} lines; good means a chrF of at least {fit.good_chrf:.1f}"
     )
 
 

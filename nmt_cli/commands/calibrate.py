@@ -39,7 +39,7 @@ def calibrate(
         raise DataError(f"{source}: calibration needs at least {MIN_LINES} lines, not {len(pairs):,}")
     if fit is None:
         raise DataError(
-            f"{source}: cannot be calibrated on: it needs lines that are translated well and others that are not, and "
+            f"{source}: unsuitable for calibration, which needs lines translated well, lines translated badly, and "
             "a model that writes from left to right"
         )
     key = weights_key(choice, translator.config.precision, device)
@@ -53,5 +53,5 @@ def _load(run: Path, reporter: Reporter) -> CalibrationFile | None:
     try:
         return CalibrationFile.load(run)
     except RunError as error:
-        reporter.warning(f"{error}: ignored; good is the median of this text")
+        reporter.warning(f"{error}: ignored; good means at least the median of this text")
         return None

@@ -130,7 +130,7 @@ def _check_text(
         stats_by_split, overlap, profile = inspect_corpus(corpus, recipe.corpus, MAX_SAMPLE_PAIRS)
     except MissingTextError as error:
         if downloads := pending_downloads(recipe.corpus):
-            yield Finding("warning", "corpus", f"not here yet; nmt prepare will fetch {', '.join(downloads)}")
+            yield Finding("warning", "corpus", f"not downloaded yet; nmt prepare will fetch {', '.join(downloads)}")
         else:
             yield _data_error("corpus", error)
         return
@@ -153,7 +153,7 @@ def _check_text(
         return
     if corpus.dev is None:
         if len(pairs) == 1:
-            yield Finding("error", "corpus.train", "one pair is too few to hold out a development part")
+            yield Finding("error", "corpus.train", "one pair is too few to hold out development text")
         total_pairs = sum(stats.pair_count for stats in stats_by_split["train"])
         if (warning := held_out_warning(held_out_count(total_pairs))) is not None:
             yield Finding("warning", "corpus.dev", warning)
@@ -251,7 +251,7 @@ def _check_lengths(recipe: Recipe, sample: _CorpusSample) -> Iterator[Finding]:
     max_length = recipe.corpus.max_length
     dropped_fraction = 0.0 if max_length is None else float((np.maximum(source, target) > max_length).mean())
     if dropped_fraction:
-        text = f"{dropped_fraction:.2%} of the pairs are longer than {max_length} subwords and dropped"
+        text = f"{dropped_fraction:.2%} of the pairs are longer than {max_length} subwords and are dropped"
         level: Level = "warning" if dropped_fraction > 1 - MIN_KEPT_FRACTION else "note"
         yield Finding(level, "corpus.max_length", text)
     max_target_lengths = np.array([search.max_target_length(int(source_length)) for source_length in source])

@@ -107,7 +107,8 @@ def check_content(
     learned = [name for name in LEARNED_FILTERS if name in thresholds and name not in said]
     if learned and profile.length_ratio is None:
         text = (
-            f"these learn from the corpus, and drop nothing below {MIN_PAIRS:,} different pairs: {', '.join(learned)}"
+            f"these learn from the corpus, and drop nothing with fewer than {MIN_PAIRS:,} different pairs: "
+            f"{', '.join(learned)}"
         )
         yield Finding("note", "corpus.filters", text)
     if to_add := recommended - thresholds.keys():
@@ -138,7 +139,7 @@ def _check_languages(
         if (reason := unlike_said([pair[index] for pair in stats.clean_pairs] or texts, language)) is not None:
             text = (
                 f"{stats.label}: the {side} does not look like {language}: {reason};"
-                f" is corpus.{side} right, and are the files in this order?"
+                f" check corpus.{side} and the order of the files"
             )
             yield Finding("warning", key, text)
 
@@ -171,7 +172,7 @@ def _check_pairs(split: str, stats: ParallelTextStats, corpus: CorpusConfig) -> 
             level, f"corpus.{split}", text + (f"; {rule.repair}" if rule.repair else ""), rule.key, len(pairs), share
         )
     if split == "train" and (pairs := problems.get(SEVERAL_TARGETS)):
-        text = f"{stats.label}: {_share_of(pairs, stats)} have the source of another pair and another target, as in "
+        text = f"{stats.label}: {_share_of(pairs, stats)} have the source of another pair but another target, as in "
         yield Finding("note", "corpus.train", text + _examples(pairs, stats), None, len(pairs))
 
 

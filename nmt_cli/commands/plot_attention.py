@@ -115,8 +115,8 @@ def write_attention(
         uncovered = missing_characters(escape_controls("".join([*attention_map.source, *attention_map.target])))
         if uncovered:
             reporter.warning(
-                f"{path}: no font here has {uncovered}, so they are boxes; "
-                "install one that has, for example of the Noto family"
+                f"{path}: no font here has {uncovered}, so boxes are drawn; "
+                "install a font that has them, for example of the Noto family"
             )
         paths.append(path)
     return paths

@@ -38,7 +38,7 @@ def curves_text(histories: Mapping[str, TrainingHistory], axis: str, screen: Scr
     if axis not in AXES:
         raise UserError(f"--by {axis}: use {' or '.join(AXES)}")
     if len(histories) > len(COLOURS):
-        raise UserError(f"{len(histories)} runs: a terminal tells {len(COLOURS)} apart; draw them with -o FILE")
+        raise UserError(f"{len(histories)} runs: a terminal can show {len(COLOURS)}; draw them with -o FILE")
     if len(histories) > 1 or not screen.colours:
         for number, name in enumerate(histories):
             yield legend_entry(name, number, screen)

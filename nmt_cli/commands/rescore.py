@@ -144,7 +144,7 @@ def _skip_reason(translator: Translator, source: str, source_token_count: int, t
     if source_token_count > translator.planner.max_source_tokens:
         return (
             f"{source_token_count:,} source subwords are more than search.max_source_length or the model "
-            f"allow ({translator.planner.max_source_tokens:,}): not scored"
+            f"allows ({translator.planner.max_source_tokens:,}): not scored"
         )
     max_target_tokens = max(
         translator.config.max_target_length(translator.planner.max_source_tokens), translator.planner.max_source_tokens

@@ -120,7 +120,7 @@ def _finish(run: TrainingRun, state: TrainingState) -> TrainingResult:
     for score in scores:
         reporter.info(f"test {score.text}  {score.signature}|{signature_suffix}")
     if checkpoint.update == 0:
-        reporter.warning("the best checkpoint is the one that training began with: the development text got no better")
+        reporter.warning("the best checkpoint is the one that training began with: development scores got no better")
     idle_fraction = state.sync_wait_seconds / max(state.training_seconds, 1e-9)
     idle_note = "" if run.processes.is_single else f", {idle_fraction:.1%} of it idle"
     reporter.info(f"{run.folder.path}: done in {state.training_seconds / 60:.1f} minutes of training{idle_note}")
@@ -184,7 +184,7 @@ def _fit_confidence(run: TrainingRun, precision: str, updates: tuple[int, int]) 
         CalibrationFile(fit.good_chrf, {key: fit.calibration}).save(run.folder.path)
     elif path.is_file() and result.get("checkpoint") != updates[1]:
         path.unlink()
-        run.reporter.warning(f"{path}: of other weights: deleted; nmt calibrate makes a new one")
+        run.reporter.warning(f"{path}: belongs to other weights: deleted; nmt calibrate makes a new one")
 
 
 def _score_test(run: TrainingRun) -> list[Score]:

@@ -62,7 +62,7 @@ def draw_held_out(keys: NDArray[np.uint64], *, unrepeated_only: bool) -> frozens
     be left. Takes up to 30 bytes per pair.
     """
     if len(keys) < 2:
-        raise DataError("corpus.train: one pair is too few to hold out a development part")
+        raise DataError("corpus.train: one pair is too few to hold out development text")
     candidates = np.sort(keys)
     if unrepeated_only:
         differs = np.concatenate([[True], candidates[1:] != candidates[:-1], [True]])

@@ -417,7 +417,7 @@ class LinePlanner:
         (ids,) = self.tokenizers.target.encode([prefix])
         if self.max_target_tokens is not None and len(ids) > self.max_target_tokens:
             plan.warnings.append(
-                f"the prefix is longer than the {self.max_target_tokens} subwords that the model can write: cut"
+                f"the prefix is longer than the {self.max_target_tokens} subwords that the model can write: it was cut"
             )
             ids = ids[: self.max_target_tokens]
         unit.prefix, unit.prefix_ids = prefix, ids

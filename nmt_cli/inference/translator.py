@@ -113,7 +113,7 @@ class Translator:
         prefixes = [""] * len(lines) if prefixes is None else list_of_lines(prefixes, "translate: prefixes")
         if len(prefixes) != len(lines):
             raise DataError(
-                f"translate: {len(prefixes):,} prefixes for {pluralize(len(lines), 'line')}: needs one for each"
+                f"translate: {len(prefixes):,} prefixes for {pluralize(len(lines), 'line')}: give one for each"
             )
         plans = self.planner.plan(lines)
         for plan, prefix in zip(plans, prefixes, strict=True):
@@ -232,7 +232,7 @@ class Translator:
             warnings.append("search found no translation")
         text = candidates[0].text if candidates else ""
         if added := self.planner.protector.added_placeholders(plan.line, text):
-            warnings.append(f"the translation has {', '.join(added)}, which the line has not")
+            warnings.append(f"the translation has {', '.join(added)}, which the line lacks")
         best = [unit.hypotheses[0].hypothesis for unit in searched if unit.hypotheses]
         return Translation(
             candidates,

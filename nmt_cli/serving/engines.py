@@ -92,7 +92,7 @@ class EnginePool:
 
     def _fail(self, error: UserError) -> None:
         """End the server with an error, once the requests that wait have been told."""
-        self.queue.fail_all(RequestError(503, "A run cannot be opened: the server ends"))
+        self.queue.fail_all(RequestError(503, "A run cannot be opened: the server is shutting down"))
         if not self.failure.done():
             self.failure.set_exception(error)
 

@@ -59,7 +59,7 @@ class FileStore:
         """Keep a file; its name. RequestError 503 where too much is kept already, or the folder is full."""
         self._delete_old()
         if sum(file.size for file in self._files.values()) + len(content) > self.limits.max_stored_bytes:
-            raise RequestError(503, "Too many files wait for their download: try again later", retry_after=60)
+            raise RequestError(503, "Too many files are waiting to be downloaded: try again later", retry_after=60)
         name = f"{secrets.token_urlsafe(18)}{suffix}"
         path = self.open_folder() / name
         try:
@@ -117,7 +117,7 @@ class FileApi:
             raise RequestError(400, "Invalid request: empty file")
         suffix = Path(file_name.lower()).suffix
         if suffix not in FILE_FORMATS:
-            raise RequestError(400, f"Invalid request: file format {quote(suffix)} not supported; .txt is")
+            raise RequestError(400, f"Invalid request: file format {quote(suffix)} not supported; use .txt")
         translation_request = TranslationRequest([_decode(content)], source, target, is_file=True)
         translation = (await self._translate(request, translation_request)).translation
         name = self.store.add(translation.texts[0].encode("utf-8", "replace"), suffix)
@@ -138,7 +138,7 @@ class FileApi:
         except asyncio.CancelledError:
             if not self._is_stopped:
                 raise
-            raise RequestError(503, "The server ends: send the file again later", retry_after=60) from None
+            raise RequestError(503, "The server is shutting down: send the file again later", retry_after=60) from None
         return result
 
     async def download(self, request: Request) -> Response:

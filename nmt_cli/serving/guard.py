@@ -114,7 +114,7 @@ class Guard:
                 exchange.is_preflight = True
                 exchange.cors_headers += CORS_HEADERS
         elif origin != self.settings.public_origin and not _is_of_host(origin, host_and_port):
-            raise RequestError(403, f"Pages of {quote(origin)} may not ask this server; --cors names those that may")
+            raise RequestError(403, f"Pages of {quote(origin)} may not use this server; --cors names those that may")
 
 
 class _Exchange:

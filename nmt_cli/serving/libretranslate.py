@@ -25,7 +25,7 @@ FORMATS = ("text", "html")
 FILE_FORMATS = (".txt",)
 MAX_ALIGNED_SENTENCES = 100
 MAX_INSPECTED_CHARACTERS = 2_000
-TAGS_WARNING = "the tags were taken out"
+TAGS_WARNING = "the tags were removed"
 
 
 class LibreTranslateApi:

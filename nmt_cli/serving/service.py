@@ -108,7 +108,9 @@ class TranslationService:
             warnings = [SURROGATES_REPLACED] if text != given else []
             if request.source == AUTO and not route.runs and any(map(str.isalpha, text)):
                 language = language_name(route.target)
-                warnings.append(f"taken for {language} already, and left as it is: if it is not, say its language")
+                warnings.append(
+                    f"seems to be {language} already, and was left as it is: if it is not, name its language"
+                )
             results.append(TranslatedText([text], [], warnings))
         for step in range(max((len(route.runs) for route in routes), default=0)):
             indices = [index for index, route in enumerate(routes) if step < len(route.runs)]

@@ -14,7 +14,7 @@ ERRORS = {
     "408": "The request did not arrive in time",
     "413": "The request asks for too much",
     "500": "The engine failed twice on this text, or the server has a bug",
-    "503": "Too much is waiting, or the server ends",
+    "503": "Too much is waiting, or the server is shutting down",
     "504": "The answer took too long",
 }
 

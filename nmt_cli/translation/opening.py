@@ -213,7 +213,7 @@ def _open_for_attention(run: Path, search: SearchConfig, reporter: Reporter) -> 
     try:
         return _open_torch_engine([run], exact_search, "cpu", align=False)[0]
     except RunError as error:
-        reporter.warning(f"{error}; without attention, what is copied is put in proportion")
+        reporter.warning(f"{error}; without attention, copied text is placed about where it stands in the source")
         return None
 
 
@@ -242,11 +242,11 @@ def _open_torch_engine(
     for other in others:
         if first.tokenizers.digest() != other.tokenizers.digest():
             raise RunError(
-                f"{other.folder.path} has another tokenizer than {first.folder.path}: an ensemble needs the same one"
+                f"{other.folder.path} and {first.folder.path} have different tokenizers: an ensemble needs the same one"
             )
         if first.recipe.corpus.normalization != other.recipe.corpus.normalization:
             raise RunError(
-                f"{other.folder.path} normalises text otherwise than {first.folder.path}: an ensemble needs the same"
+                f"{other.folder.path} normalises text differently from {first.folder.path}: an ensemble needs the same"
             )
     if align and not first.model.has_attention:
         raise UserError(f"{runs[0]}: alignments need a model with attention")

@@ -27,5 +27,5 @@ def test_a_path_may_hold_an_equals_sign(tmp_path: Path) -> None:
 
 def test_what_cannot_be_told_apart_is_refused() -> None:
     for paths in (["x=a", "x=b"], ["a/run", "a/run"]):
-        with pytest.raises(UserError, match=r"the name .* is used twice: name one of them, as NAME="):
+        with pytest.raises(UserError, match=r"the name .* is used twice: rename one of them with NAME="):
             labelled_paths(paths)

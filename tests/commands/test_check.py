@@ -167,7 +167,7 @@ def test_a_single_pair_is_refused_as_training_refuses_it(toy: Path) -> None:
     for side in ("ab", "ba"):
         (toy / f"text/train.{side}").write_text("ba\n")
     corpus = {"root": str(toy / "text"), "source": "ab", "target": "ba"}
-    assert "one pair is too few to hold out a development part" in said(findings(toy, corpus=corpus), "error")
+    assert "one pair is too few to hold out development text" in said(findings(toy, corpus=corpus), "error")
     assert "one pair" not in said(findings(toy), "error")
 
 
@@ -215,7 +215,7 @@ def test_a_broken_archive_is_found(toy: Path) -> None:
 
 
 def test_what_is_cut_or_does_not_fit_is_found(toy: Path) -> None:
-    assert "longer than 3 subwords and dropped" in said(findings(toy, "corpus.max_length=3"), "warning")
+    assert "longer than 3 subwords and are dropped" in said(findings(toy, "corpus.max_length=3"), "warning")
     learned = ["model.positions=learned", "model.max_positions=8"]
     (toy / "text/train.ab").write_text("ba " * 40 + "\n" + (toy / "text/train.ab").read_text())
     (toy / "text/train.ba").write_text("ce " * 40 + "\n" + (toy / "text/train.ba").read_text())

@@ -167,7 +167,7 @@ def test_a_text_in_several_languages_and_one_that_is_copied_are_as_the_docs_say(
         assert not [text for text in warnings if any(word in text for word in unusual)], warnings
         idle = [finding.text for finding in findings if finding.text.startswith("these drop nothing")]
         assert len(idle) == ("copies" not in filters) and all("(<2ha>, <2ur>)" in text for text in idle)
-        small = [finding.text for finding in findings if "drop nothing below 2,000 different pairs" in finding.text]
+        small = [finding.text for finding in findings if "fewer than 2,000 different pairs" in finding.text]
         assert [text.rpartition(": ")[2] for text in small] == ["length" if idle else "swapped, language, script"]
     findings = checked(write_recipe(tmp_path, train=["train", copied], dev="train"))
     assert [f.text for f in findings if f.level == "warning" and "the same file" in f.text]
@@ -179,8 +179,8 @@ def test_filters_that_are_learned_from_a_corpus_are_said_to_be_idle_where_it_is_
         write_corpus(tmp_path, "train", pairs[:size])
         write_corpus(tmp_path, "dev", pairs[:100])
         texts = [finding.text for finding in checked(write_recipe(tmp_path)) if finding.about == "corpus.filters"]
-        note = "these learn from the corpus, and drop nothing below 2,000 different pairs: swapped, language, script"
-        assert texts == [note] * notes
+        note = "these learn from the corpus, and drop nothing with fewer than 2,000 different pairs: "
+        assert texts == [note + "swapped, language, script"] * notes
 
 
 def test_shifted_lines_and_several_targets_are_said(tmp_path: Path) -> None:

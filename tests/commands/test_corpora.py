@@ -168,11 +168,11 @@ def test_check_says_what_would_be_fetched_and_fetches_nothing(nmt: Call, shop: S
     assert code == 0 and shop.asked == []
     assert "warning  corpus.root: does nothing with name: talks" in out
     expected_url = f"{shop.address}talks.tgz"
-    assert f"warning  corpus: not here yet; nmt prepare will fetch {expected_url}" in out
+    assert f"warning  corpus: not downloaded yet; nmt prepare will fetch {expected_url}" in out
     _, out, _ = nmt("check", recipe, "--set", "corpus.name=hf:a/b", "--set", "corpus.train=t")
     assert "warning  corpus.train: does nothing with name: hf:a/b" in out
     texts = "hf:a/b::train, hf:a/b::validation, hf:a/b::test"
-    assert f"not here yet; nmt prepare will fetch {texts}" in out
+    assert f"not downloaded yet; nmt prepare will fetch {texts}" in out
     nmt("prepare", recipe, "-q")
     code, out, _ = nmt("check", recipe)
     assert code == 0 and "note     corpus.train: train.ba: 100 pairs" in out

@@ -58,7 +58,7 @@ GPU 1              Other GPU, compute capability 7.5, 16.0 GiB of memory, unknow
 GPU 2              unknown
 precision: auto    bf16 (compute capability 9.0)
 engine: auto       ctranslate2 (for a transformer)
-matrix products    median speed, in 10^9 operations a second
+matrix products    median speed, in 10^9 operations per second
   CPU, fp32            120.0  (1024 x 1024)
   GPU, bf16        654,321.0  (8192 x 8192)
   CPU, int8        unknown

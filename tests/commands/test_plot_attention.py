@@ -264,7 +264,7 @@ def test_letters_without_a_font_are_said(tmp_path: Path) -> None:
     said = Said()
     write_attention([attention_map], (1, 1), tmp_path / "a.svg", "run", said)
     assert len(said.messages) == 1 and said.messages[0].startswith(str(tmp_path / "a.svg"))
-    assert "no font here has \U0010fffd, so they are boxes; install one that has" in said.messages[0]
+    assert "no font here has \U0010fffd, so boxes are drawn; install a font that has them" in said.messages[0]
 
 
 def test_the_terminal_shows_each_chosen_head_below_its_name(run: LoadedRun) -> None:

@@ -94,5 +94,5 @@ def test_a_file_is_drawn(runs: dict[str, Path], tmp_path: Path) -> None:
 
 def test_more_runs_than_colours_need_a_picture(runs: dict[str, Path]) -> None:
     course = read_training_histories({"a": runs["a"]}, Reporter(quiet=True))["a"]
-    with pytest.raises(UserError, match="7 runs: a terminal tells 6 apart; draw them with -o FILE"):
+    with pytest.raises(UserError, match="7 runs: a terminal can show 6; draw them with -o FILE"):
         shown({str(number): course for number in range(7)})

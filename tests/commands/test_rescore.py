@@ -139,7 +139,7 @@ def test_what_cannot_be_scored_keeps_its_line_and_says_why(tiny_run: Path, tmp_p
     assert blank.record()["log_probability"] is None and blank.record()["average"] is None
     assert empty.warnings == [] and empty.target_tokens == 1 and empty.log_probability is not None
     assert long.log_probability is None and long.warnings[0].endswith(
-        "source subwords are more than search.max_source_length or the model allow (256): not scored"
+        "source subwords are more than search.max_source_length or the model allows (256): not scored"
     )
     assert wide.log_probability is None and wide.warnings[0].endswith(": not scored")
     assert damaged.warnings == ["invalid UTF-8 was replaced by U+FFFD"]

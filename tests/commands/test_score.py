@@ -342,7 +342,7 @@ def test_systems_whose_files_have_one_name_are_called_by_path(tmp_path: Path) ->
     paths = [tmp_path / "a" / "hyp", tmp_path / "b" / "hyp"]
     names = [result.system for result in compared(paths[0], *paths, metrics="bleu").metrics["bleu"].systems]
     assert names == [str(path) for path in paths]
-    with pytest.raises(UserError, match="is used twice: name one of them"):
+    with pytest.raises(UserError, match="is used twice: rename one of them"):
         compared(paths[0], paths[0], paths[0])
 
 
@@ -364,7 +364,7 @@ def test_a_comparison_is_printed_as_text_or_as_json(nmt: Call, tmp_path: Path) -
 
 def test_several_references_are_said(nmt: Call, tmp_path: Path) -> None:
     first, second, system = write(tmp_path, r=["a"], b=["b"], a=["a"])
-    said = f"2 references for each line: {first}, {second} (every system needs an -i of its own)\n"
+    said = f"2 references for each line: {first}, {second} (name systems to compare with -i)\n"
     assert nmt("score", first, "-i", system, second)[2] == said
     assert nmt("score", first, "-i", system)[2] == ""
     assert nmt("score", first, "-i", system, second, "--quiet")[2] == ""

@@ -196,7 +196,7 @@ def test_resuming_a_finished_run_keeps_what_was_calibrated_since(
     assert len(calls) == 1 and (toy / "run/confidence.json").exists()
     train(toy_recipe(toy / "text", updates=14), toy / "run", Reporter(), resume=True)
     assert len(calls) == 2 and not (toy / "run/confidence.json").exists()
-    message = f"{toy / 'run/confidence.json'}: of other weights: deleted; nmt calibrate makes a new one"
+    message = f"{toy / 'run/confidence.json'}: belongs to other weights: deleted; nmt calibrate makes a new one"
     assert message in " ".join(capsys.readouterr().err.split())
 
 

@@ -101,7 +101,7 @@ def test_joined_text_needs_a_development_text_of_its_own(tmp_path: Path) -> None
     with pytest.raises(DataError) as caught:
         find_corpus(CorpusConfig.model_validate(settings), [])
     assert str(caught.value) == (
-        "corpus.concatenate: needs corpus.dev: pairs held out from joined text share lines with it"
+        "corpus.concatenate: needs corpus.dev: pairs held out from joined text would share lines with training text"
     )
     assert find_corpus(CorpusConfig.model_validate(settings | {"dev": "val"}), []).dev is not None
     assert find_corpus(CorpusConfig.model_validate(settings | {"name": "quickstart"}), []).dev

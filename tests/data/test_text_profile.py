@@ -108,5 +108,5 @@ def test_an_ensemble_treats_text_in_one_way(tiny_run: Path, tmp_path: Path) -> N
     other = shutil.copytree(tiny_run, tmp_path / "other")
     recipe = (other / "recipe.yaml").read_text()
     (other / "recipe.yaml").write_text(recipe.replace("quotes: false", "quotes: true"))
-    with pytest.raises(RunError, match=r"other normalises text otherwise than .*tiny: an ensemble needs the same"):
+    with pytest.raises(RunError, match=r"other normalises text differently from .*tiny: an ensemble needs the same"):
         open_translator([tiny_run, other], [], "cpu")

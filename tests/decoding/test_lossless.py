@@ -286,7 +286,7 @@ def test_prefixes_that_cannot_be_used_are_said(tokenizer: TextTokenizer, tmp_pat
     path = write(tmp_path, b"x\n" + b"y " * 30 + b"\n\n")
     blank, cut, none = stream(echo(tokenizer, None, Echo(9)), b"\na\n\n", path)
     assert blank.warnings == ["the line is blank: its prefix was not used"]
-    assert cut.warnings == ["the prefix is longer than the 8 subwords that the model can write: cut"]
+    assert cut.warnings == ["the prefix is longer than the 8 subwords that the model can write: it was cut"]
     assert none.warnings == []
 
 

@@ -503,12 +503,12 @@ def test_what_a_model_cannot_have_learned_to_copy_is_not_tried(tokenizer: TextTo
 
 def test_a_placeholder_that_the_line_has_not_is_reported(tokenizer: TextTokenizer) -> None:
     for line, written, warnings in [
-        ("Two dogs read.", "%s Two dogs {0} read.", ["the translation has %s, {0}, which the line has not"]),
+        ("Two dogs read.", "%s Two dogs {0} read.", ["the translation has %s, {0}, which the line lacks"]),
         ("Two {0} dogs.", "{0} Two dogs.", []),
         ("50 % of the dogs", "50 % der dogs", []),
         ("20 of it", "20 %s", []),
         ("A man", "A <B and C> man", []),
-        ("A man", "A </b> man {x}", ["the translation has </b>, {x}, which the line has not"]),
+        ("A man", "A </b> man {x}", ["the translation has </b>, {x}, which the line lacks"]),
     ]:
         (translation,) = rewriting(tokenizer, lambda _, written=written: written).translate([line])  # type: ignore[misc]
         assert translation.warnings == warnings

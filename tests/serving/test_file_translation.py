@@ -60,7 +60,7 @@ def test_its_warnings_are_in_the_answer(server: Server) -> None:
 @pytest.mark.parametrize(
     "content, file_name, target, words",
     [
-        (b"\xff\xffx", "a.txt", "de", "not UTF-8"), (b"x", "a.exe", "de", ".exe not supported; .txt is"),
+        (b"\xff\xffx", "a.txt", "de", "not UTF-8"), (b"x", "a.exe", "de", ".exe not supported; use .txt"),
         (b"x", "../../a.txt", "zz", "zz is not supported"), (b"x", "", "de", "file"),
     ],
 )  # fmt: skip
@@ -187,7 +187,7 @@ def test_a_file_is_refused_where_the_server_ends_before_it_is_translated() -> No
 
     for is_stopped_before in (True, False):
         answer = asyncio.run(refused(is_stopped_before=is_stopped_before))
-        assert answer == (503, "The server ends: send the file again later", 60)
+        assert answer == (503, "The server is shutting down: send the file again later", 60)
 
 
 @pytest.mark.parametrize("size", [5, 2 << 20])

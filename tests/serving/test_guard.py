@@ -88,7 +88,7 @@ PUBLIC = {"public_url": "https://site.example/nmt"}
 def test_a_page_is_of_this_server_where_scheme_host_and_port_are(
     host: str, origin: str, settings: dict[str, str], is_own: bool
 ) -> None:
-    error = f"Pages of {origin} may not ask this server; --cors names those that may"
+    error = f"Pages of {origin} may not use this server; --cors names those that may"
     asked = refusal({"host": host, "origin": origin}, allowed_hosts=("::1",), **settings)
     assert asked == ((200, "") if is_own else (403, error))
 

@@ -52,7 +52,7 @@ def test_the_tags_of_html_are_taken_out_and_the_answer_is_escaped(server: Server
     query = {"source": "en", "target": "de", "format": "html"}
     _, answer = server.post("/translate", {"q": "1 &lt; 2<script>alert(1)</script><p>3</p>", **query})
     assert answer["translatedText"] == "1 &lt; 2\n3"
-    assert answer["warnings"] == ["the tags were taken out"]
+    assert answer["warnings"] == ["the tags were removed"]
 
 
 def test_the_language_is_detected_where_source_is_auto(server: Server) -> None:

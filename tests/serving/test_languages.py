@@ -89,7 +89,7 @@ def test_texts_without_letters_are_in_the_language_of_the_others(tmp_path: Path)
         ).translate(TranslationRequest(["abc"], "auto", "en"))
     )
     assert result.route.source == "en" and result.translation.warnings == [
-        "taken for English already, and left as it is: if it is not, say its language"
+        "seems to be English already, and was left as it is: if it is not, name its language"
     ]
 
 

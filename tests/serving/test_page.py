@@ -157,7 +157,7 @@ class TestPage:
         assert page.locator("#detected").inner_text() == "German (90 %)"
         assert page.input_value("#target") == "de"
         page.locator(".sentence").first.click()
-        assert page.locator("#view").inner_text() == "Left as it is: it is in the target language already."
+        assert page.locator("#view").inner_text() == "Left as it is: it is already in the target language."
 
     def test_what_is_not_translated_yet_is_kept_when_the_languages_are_swapped(self, page: Any) -> None:
         held: list[Any] = []
@@ -777,7 +777,7 @@ class TestPage:
 
     def test_keys_colours_and_the_other_direction(self, page: Any) -> None:
         page.keyboard.press("Alt+s")
-        assert "no run for the other direction" in page.locator("#status").inner_text()
+        assert "No run translates in the other direction" in page.locator("#status").inner_text()
         backgrounds = set()
         for _ in range(3):
             page.click("#theme")

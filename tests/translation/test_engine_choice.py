@@ -288,7 +288,8 @@ def test_where_the_checkpoint_cannot_be_read_what_is_copied_is_put_in_proportion
         first, second = translator.translate(lines)
         assert first.text and "https://example.org/a" in second.text
     (warning,) = capsys.readouterr().err.splitlines()
-    assert warning.startswith("warning: ") and "; without attention, what is copied is put in proportion" in warning
+    assert warning.startswith("warning: ")
+    assert "; without attention, copied text is placed about where it stands in the source" in warning
 
 
 def test_attention_beside_ctranslate2_is_used_batch_by_batch(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:

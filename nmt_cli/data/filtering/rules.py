@@ -144,7 +144,7 @@ class Rule(NamedTuple):
 
 RULES = (
     Rule("copies", "have a target that is their source", 15, _count_copied),
-    Rule("script", "have a side in another script than the corpus has there", 0.5),
+    Rule("script", "have a side in a script that the corpus hardly has on that side", 0.5),
     Rule(
         "mojibake",
         "have text in the wrong encoding",
@@ -155,14 +155,14 @@ RULES = (
     Rule("entities", "have HTML entities", 1, _count_entities, "corpus.normalization.entities: true decodes them"),
     Rule("markup", "have tags that the other side lacks", 1, _count_tags),
     Rule(
-        "controls", "have control characters", 1, _count_controls, "corpus.normalization.invisible: true takes them out"
+        "controls", "have control characters", 1, _count_controls, "corpus.normalization.invisible: true removes them"
     ),
-    Rule("numbers", "have other numbers on each side", 1, _count_numbers),
+    Rule("numbers", "have different numbers on the two sides", 1, _count_numbers),
     Rule("addresses", "have addresses that the other side lacks", 1, _count_addresses),
     Rule("brackets", "have brackets that the other side lacks", 1, _count_brackets),
     Rule("swapped", "have their sides swapped", 5.0),
     Rule("language", "have a side that is not in the language of that side", 9.5),
-    Rule("shifted", "are in a stretch of lines that fit the lines before or after their translations better", 0.5),
+    Rule("shifted", "are in a stretch of sources that fit the targets before or after their own better", 0.5),
     Rule("length", "have a side that is too short for the other", 4.0),
 )
 

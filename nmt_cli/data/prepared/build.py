@@ -215,8 +215,8 @@ class _Preparation:
         if held_out:
             return held_out
         self.reporter.warning(
-            "every source stands in several pairs: those held out for development have few different sources, and one "
-            "of these may be in training, too: name a text as corpus.dev"
+            "every source occurs in several pairs: those held out for development have few different sources, some of "
+            "which may be in training, too: name a text as corpus.dev"
         )
         return draw_held_out(keys, unrepeated_only=False)
 

@@ -121,7 +121,9 @@ def _locate(texts: list[CorpusText], root: Path) -> tuple[LocatedTexts, list[str
 
 def _make_corpus(config: CorpusConfig, located: LocatedTexts, root: Path | None) -> Corpus:
     if config.concatenate > 1 and not located["dev"]:
-        raise DataError("corpus.concatenate: needs corpus.dev: pairs held out from joined text share lines with it")
+        raise DataError(
+            "corpus.concatenate: needs corpus.dev: pairs held out from joined text would share lines with training text"
+        )
     train, dev, test = ([_concatenate(text, config) for text in located[split]] for split in SPLITS)
     provenance = tuple(record for source in _sources(config) for record in source.provenance())
     return Corpus(train, dev[0] if dev else None, test[0] if test else None, root, provenance)

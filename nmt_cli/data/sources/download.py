@@ -89,7 +89,7 @@ def _download(url: str, partial_path: Path, name: str, reporter: Reporter, advic
             with reporter.progress(name, size) as bar:
                 while chunk := response.read(CHUNK_BYTES):
                     if file.tell() + len(chunk) > (MAX_FILE_BYTES if size is None else size):
-                        raise DataError(f"{url}: longer than it may be: not used")
+                        raise DataError(f"{url}: longer than allowed: not used")
                     file.write(chunk)
                     bar.advance(len(chunk))
             if size is not None and file.tell() < size:

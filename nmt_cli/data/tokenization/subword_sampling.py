@@ -130,7 +130,7 @@ class VariantEncoder:
     def __init__(self, tokenizer: TextTokenizer, config: TokenizerConfig) -> None:
         """DataError for a tokenizer that knows one encoding of a text, be it imported or of the run to start from."""
         if isinstance(tokenizer, ImportedTokenizer):
-            raise DataError("tokenizer.subword_samples: an imported tokenizer cuts text in one way: use 1")
+            raise DataError("tokenizer.subword_samples: an imported tokenizer has only one encoding of a text: use 1")
         if errors := config.errors():
             raise DataError(f"tokenizer.{errors[0]}")
         self.tokenizer = tokenizer

@@ -13,7 +13,7 @@ export async function inspect(sentence, options, runs, changed) {
   draw();
   byId(`tab-${shown.tab}`).focus({ preventScroll: true });
   if (runs.length) await load({ translation: sentence.translation });
-  else note(options.source === options.target ? "Left as it is: it is in the target language already." : "Translated through a third language: only what one run translates can be shown.");
+  else note(options.source === options.target ? "Left as it is: it is already in the target language." : "Translated through a third language: only what one run translates can be shown.");
   byId("view").scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
 }
 
@@ -87,7 +87,7 @@ function drawWords() {
   }, buttons.map((button) => element("li", {}, button)));
   const help = weights ? "Point at a word to see what it attends to. " : "This model has no attention: all it knows of the source is one vector. ";
   redraw(
-    byId("view"), element("p", { class: "note" }, help, "The stronger the orange, the less probable the word. Click a word to choose another one: the rest is translated anew."),
+    byId("view"), element("p", { class: "note" }, help, "The stronger the orange, the less probable the word. Click a word to choose another one: the rest is translated again."),
     element("span", { class: "label" }, "Source"), list(sourceButtons, "source"),
     element("span", { class: "label" }, "Translation"), list(targetButtons, "target"),
     alternatives(record),
@@ -162,7 +162,7 @@ function matrixTable(record, kind, layer, head) {
 
 async function drawSearch() {
   if (!shown.record.beam) {
-    note("Searching again, with everything written down…");
+    note("Searching again, recording every step…");
     try { shown.record.beam = (await ask(shown.drawing, { beam: true, prefix: shown.record.prefix, alternatives: false })).beam; } catch (error) {
       if (error.name !== "AbortError") note(error.message, true);
       return;
@@ -171,7 +171,7 @@ async function drawSearch() {
   const beam = shown.record.beam;
   if (!beam?.steps?.length) return note("This model writes all words at once: there is no search to show.");
   redraw(
-    byId("view"), element("p", { class: "note" }, `Each column is a step of the search: the ${beam.size} most probable beginnings so far, the best on top. Blue is what came out; ● ends a sentence; grey was given up.`),
+    byId("view"), element("p", { class: "note" }, `Each column is a step of the search: the ${beam.size} most probable beginnings so far, the best on top. Blue is the result, grey was given up, and ● ends a sentence.`),
     tree(beam),
   );
 }
@@ -196,7 +196,7 @@ function tree(beam) {
     const text = node.score !== undefined ? `${node.text} ●`.trim() : node.text || "␣";
     const cut = text.length > 9 ? `${text.slice(0, 8)}…` : text;
     labels.push(element("text", { x, y, class: isBest ? "best" : hasChild.has(`${t}.${slot}`) || t === beam.steps.length - 1 ? "" : "dead" }, cut,
-      element("title", {}, `${text}: ${percent(Math.exp(node.log_probability))} for all up to here`)));
+      element("title", {}, `${text}: ${percent(Math.exp(node.log_probability))} for everything up to here`)));
   }));
   const summary = `The beam of ${beam.size} hypotheses over ${beam.steps.length} steps; the result is ${shown.record.translation}`;
   return element("svg", { class: "tree", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": summary }, links.sort((a, b) => a.classList.contains("best") - b.classList.contains("best")), labels);

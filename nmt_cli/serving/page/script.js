@@ -329,7 +329,7 @@ function fillTargets() {
 function swap() {
   const from = spoken();
   if (!from || !languages.find((language) => language.code === target.value)?.targets.includes(from))
-    return say("There is no run for the other direction", true);
+    return say("No run translates in the other direction", true);
   const translated = lines.map((line) => (line.pending ? line.text : translationOf(line))).join("\n");
   source.value = target.value;
   fillTargets();
@@ -423,7 +423,7 @@ function recall(storage, key) {
   try { return storage.getItem(key); } catch { return null; }
 }
 
-const THEMES = { "": ["◐", "as the system"], light: ["☀", "light"], dark: ["☾", "dark"] };
+const THEMES = { "": ["◐", "as in the system"], light: ["☀", "light"], dark: ["☾", "dark"] };
 
 function setTheme(theme) {
   if (theme) document.documentElement.dataset.theme = theme;

@@ -285,7 +285,7 @@ def test_held_out_pairs_that_share_their_sources_with_training_are_warned_of(
         pairs = [(f"number {n}", f"Zahl {n}{way}") for n in range(100) for way in "ab"[:translations]]
         write(tmp_path, "train", pairs)
         prepared(tmp_path, name=str(translations))
-        assert ("every source stands in several pairs" in capsys.readouterr().err) == (translations == 2)
+        assert ("every source occurs in several pairs" in capsys.readouterr().err) == (translations == 2)
 
 
 @pytest.mark.parametrize("joint", [True, False])
@@ -492,7 +492,7 @@ REFUSED: list[tuple[Pairs, dict[str, Any], str]] = [
     ([("", "a"), ("b", "c" * 50)], {}, f"{NOTHING_LEFT}: dropped 1 empty, 1 length ratio"),
     ([("abc", "abc"), ("abd", "abd")], {"max_length": 2, "dev": "dev"},
      f"{NOTHING_LEFT}: dropped 2 too long"),
-    ([("a", "b")], {}, "corpus.train: one pair is too few to hold out a development part"),
+    ([("a", "b")], {}, "corpus.train: one pair is too few to hold out development text"),
     ([("a", "b")], {"dev": "empty"}, "corpus.dev: the text is empty"),
     ([("a", "b")], {"dev": "dev", "test": "empty"}, "corpus.test: the text is empty"),
 ]  # fmt: skip

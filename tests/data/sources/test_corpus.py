@@ -234,7 +234,7 @@ def test_an_archive_of_both_sides_is_read_as_it_is(name: str, tmp_path: Path) ->
 
 def test_an_archive_without_a_side_names_what_it_has(tmp_path: Path) -> None:
     (tmp_path / "download.zip").write_bytes(zipped({"x.en": b"a\n", "x.fr": b"A\n"}))
-    with pytest.raises(DataError, match=r"has no text that ends with \.de; it has x\.en, x\.fr"):
+    with pytest.raises(DataError, match=r"has no text whose name ends with \.de; it has x\.en, x\.fr"):
         find_corpus(config(root=str(tmp_path), train="download"), [])
 
 

@@ -226,7 +226,7 @@ def test_what_is_longer_than_it_may_be_is_not_taken(
     message = refusal(download_spec, tmp_path)
     expected = {
         "plain.en": rf"{len(TEXT):,} bytes; .* has [0-9,]+ free, and 100,000 are the most",
-        "endless.en": "longer than it may be: not used",
+        "endless.en": "longer than allowed: not used",
     }
     assert re.fullmatch(f"{address(server)}{name}: {expected[name]}", message)
 
