@@ -33,7 +33,7 @@ class FilterConfig(Section):
     """Drop pairs with at least this many control characters, which normalization.invisible otherwise removes."""
     length: float | None = Field(default=None, gt=0)
     """Drop pairs whose length ratio is at least this many standard deviations from what is usual in the corpus for
-    pairs of that length; two are added where the side that is too short lacks the final punctuation of the other one."""
+    pairs of that length; two are added if the side that is too short lacks the final punctuation of the other one."""
     shifted: float | None = Field(default=0.5, gt=0)
     """Drop pairs in a stretch whose sources agree with the targets before or after theirs better than with their own,
     by this much: the gain in the correlation of lengths and in the share of pairs with a word in common."""
