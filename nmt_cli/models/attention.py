@@ -42,15 +42,15 @@ def aligned_length(length: int, device: torch.device) -> int:
     return (length // 8 + 1) * 8 if device.type == "cuda" else length
 
 
-def softmax(scores: Tensor, *, in_place: bool = False) -> Tensor:
-    """`scores.softmax(-1)`, with `in_place` in the memory of `scores` where that is possible.
+def softmax(scores: Tensor, *, overwrite: bool = False) -> Tensor:
+    """`scores.softmax(-1)`, with `overwrite` in the memory of `scores` where that is possible.
 
     A CPU takes up to ten times as long for rows shorter than a register, whose numbers PyTorch computes one by one, so
     such rows are padded.
     """
     length = scores.shape[-1]
     if not is_short_row(scores):
-        return torch.softmax(scores, -1, out=scores) if in_place else scores.softmax(-1)
+        return torch.softmax(scores, -1, out=scores) if overwrite else scores.softmax(-1)
     padded = functional.pad(scores, (0, register_width() - length), value=float("-inf"))
     return padded.softmax(-1)[..., :length]
 
@@ -185,7 +185,7 @@ class _AttentionFunction(Function):
         if bias is not None:
             weights.view(batch_size, heads, query_count, key_count).copy_(bias)
         torch.baddbmm(weights, q, k.transpose(1, 2), beta=float(bias is not None), alpha=scale, out=weights)
-        weights = softmax(weights, in_place=True)
+        weights = softmax(weights, overwrite=True)
         ctx.save_for_backward(q, k, v, weights)
         ctx.rotary, ctx.scale, ctx.heads, ctx.dtype = rotary, scale, heads, queries.dtype
         attended = queries.new_empty(batch_size, query_count, heads, head_dim)

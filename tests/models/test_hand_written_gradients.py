@@ -67,9 +67,9 @@ class SoftmaxRows(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("overwrite", [True, False])
 @pytest.mark.parametrize("length", [1, 7, 8, 15, 16, 17])
-def test_softmax_of_short_rows_equals_that_of_pytorch(length: int, in_place: bool) -> None:
+def test_softmax_of_short_rows_equals_that_of_pytorch(length: int, overwrite: bool) -> None:
     torch.manual_seed(1)
     scores = torch.randn(2, 3, length)
     scores[0, 0, 1:] = -torch.inf
@@ -77,7 +77,7 @@ def test_softmax_of_short_rows_equals_that_of_pytorch(length: int, in_place: boo
     expected = leaf.softmax(-1)
     expected.backward(direction)
     assert leaf.grad is not None
-    weights = softmax(scores.clone(), in_place=in_place)
+    weights = softmax(scores.clone(), overwrite=overwrite)
     torch.testing.assert_close(weights, expected.detach())
     torch.testing.assert_close(softmax_backward_(direction.clone(), weights), leaf.grad)
 
