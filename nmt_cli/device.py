@@ -4,7 +4,9 @@ import os
 import re
 import time
 import warnings
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 import torch
 
@@ -60,7 +62,8 @@ def automatic_precision(device: torch.device) -> tuple[str, str]:
     """The precision that `auto` means on a device (fp32 or bf16), and the reason.
 
     It is bf16 if the device multiplies it faster than fp32. This is measured on CPUs with
-    AVX512-BF16 but without AMX, of which some are twice as fast with bf16 and others half as fast.
+    AVX512-BF16 but without AMX, of which some are twice as fast with bf16 and others half as fast, and where PyTorch
+    does not say what the CPU has.
     The environment variable NMT_AUTO_PRECISION overrides it; DeviceError for other values of it.
     """
     override = os.environ.get(AUTO_PRECISION_VARIABLE)
@@ -73,14 +76,20 @@ def automatic_precision(device: torch.device) -> tuple[str, str]:
         return ("bf16" if major >= 8 else "fp32"), f"compute capability {major}.{minor}"
     if device.type != "cpu":
         return "fp32", f"nothing was measured on {device.type}"
-    features = torch.cpu.get_capabilities()
+    features = cpu_features()
     if features.get("amx_bf16"):
         return "bf16", "the CPU has amx_bf16"
-    if not features.get("avx512_bf16"):
+    if features and not features.get("avx512_bf16"):
         return "fp32", "the CPU has no instructions for bfloat16"
     speedup = _bf16_speedup()
     reason = f"the CPU multiplies bf16 {speedup:.1f} times as fast as fp32"
     return ("bf16" if speedup >= MIN_BF16_SPEEDUP else "fp32"), reason
+
+
+def cpu_features() -> Mapping[str, Any]:
+    """What the CPU can do, by PyTorch's names; empty with an older PyTorch, which does not say it."""
+    features: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return features
 
 
 @cache

@@ -10,6 +10,7 @@ import torch
 from nmt_cli import device
 from nmt_cli.device import DTYPES, automatic_precision, choose_dtype, device_name, find_device
 from nmt_cli.errors import DeviceError
+from nmt_cli.models.quantized import max_quantized_input
 
 
 @pytest.fixture
@@ -74,6 +75,17 @@ def test_auto_is_what_the_cpu_is_fast_with(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(features.split(), True))
     monkeypatch.setattr(device, "_bf16_speedup", lambda: speedup)
     assert automatic_precision(torch.device("cpu")) == expected
+
+
+@pytest.mark.parametrize("speedup, precision", [(1.9, "bf16"), (0.5, "fp32")])
+def test_auto_is_measured_where_pytorch_does_not_say_what_the_cpu_has(
+    speedup: float, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NMT_AUTO_PRECISION", raising=False)
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # as in PyTorch 2.7
+    monkeypatch.setattr(device, "_bf16_speedup", lambda: speedup)
+    assert automatic_precision(torch.device("cpu"))[0] == precision
+    assert max_quantized_input.__wrapped__() == 127
 
 
 def test_the_speed_of_bf16_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from nmt_cli.device import cpu_features
 from nmt_cli.models.feed_forward import FeedForward
 from nmt_cli.models.linear import Linear
 
@@ -24,9 +25,9 @@ MAX_BLOCK_ELEMENTS = 1 << 18  # of a block of rows, which should fit into a core
 @cache
 def max_quantized_input() -> int:
     """The largest unsigned integer that inputs are quantised to on this processor."""
-    cpu_features = torch.cpu.get_capabilities()
-    has_vnni = any(cpu_features.get(key) for key in ("avx512_vnni", "avx_vnni", "amx_int8"))
-    return 255 if has_vnni or not cpu_features.get("avx2") else 127
+    features = cpu_features()
+    has_vnni = any(features.get(key) for key in ("avx512_vnni", "avx_vnni", "amx_int8"))
+    return 255 if has_vnni or (features and not features.get("avx2")) else 127
 
 
 def quantize_input(x: Tensor, max_quantized: int, *, nonnegative: bool = False) -> tuple[Tensor, Tensor, int]:
