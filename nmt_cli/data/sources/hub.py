@@ -199,15 +199,16 @@ class MtdataDataset(LibraryDataset):
         bad_rows.check(self.name, number, "rows need a tab between two texts")
 
     def _run(self, command: list[str]) -> Iterator[str]:
-        """Lines that a command prints; DataError with the last line of its error output if it fails."""
+        """Lines that a Python program prints in UTF-8; DataError with the last line of its error output if it fails."""
+        environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}
         with (
             TemporaryFile() as stderr_file,
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr_file) as process,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr_file, env=environment) as process,
         ):
             assert process.stdout is not None
             try:
                 for line in process.stdout:
-                    yield line.decode("utf-8", "replace").removesuffix("\n")
+                    yield line.decode("utf-8", "replace").removesuffix("\n").removesuffix("\r")
             except GeneratorExit:
                 process.kill()
                 raise

@@ -5,6 +5,7 @@ entries of a list are base names of files, datasets, or mappings that name files
 `hf:DATASET[:CONFIGURATION[:SPLIT]]`; a base name that begins like this is written with ./ before it.
 """
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from nmt_cli.data.sources.file_source import FileSource
 from nmt_cli.data.sources.hub import HuggingFaceDataset, LibraryDataset, MtdataDataset
 from nmt_cli.data.sources.quickstart import QuickstartCorpus
 
+SEPARATOR = re.compile(r"(?<!^[A-Za-z]):|:(?![\\/])")  # a colon, but not that of C:\data
 HUGGINGFACE_SPLITS = {"train": "train", "dev": "validation", "test": "test"}  # our names and theirs
 TextValue = str | ParallelTextConfig | tuple[str | ParallelTextConfig, ...] | None
 
@@ -62,6 +64,6 @@ def parse_dataset(name: str | None, split: str, languages: Languages) -> Library
     if library == "mtdata" and identifier:
         return MtdataDataset(identifier, languages)
     if library == "hf" and identifier:
-        dataset, configuration, split_name, *_ = [*identifier.split(":"), "", ""]
+        dataset, configuration, split_name, *_ = [*SEPARATOR.split(identifier), "", ""]
         return HuggingFaceDataset(dataset, languages, configuration, split_name or HUGGINGFACE_SPLITS[split])
     return None
