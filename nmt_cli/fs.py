@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, BinaryIO, TypeVar
 
 from nmt_cli.errors import DataError, RunError, UserError
@@ -144,6 +144,20 @@ def lock_file(path: Path, conflict_error: UserError | None) -> BinaryIO:
     return file
 
 
+def delete_lock(path: Path, file: BinaryIO) -> None:
+    """Delete a file that `lock_file` has locked, and release it: in this order, so that nobody locks a deleted file."""
+    with file, suppress(PermissionError):  # Windows deletes no file that is open
+        path.unlink(missing_ok=True)
+        return
+    with suppress(PermissionError):  # another process has it open
+        path.unlink(missing_ok=True)
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name leads to no other folder than that which it is looked for in, on any system."""
+    return PureWindowsPath(name).name == name and name not in ("", ".", "..")
+
+
 def reject_external_symlinks(folder: Path) -> None:
     """Raise RunError if a folder has a link that leads out of it, or anything but files and folders.
 
@@ -209,8 +223,17 @@ def sha256_of_file(path: Path) -> str:
 
 
 def fsync(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of entries, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Wait until a file's content, or a folder's list of entries, is on the disk.
+
+    A folder that cannot be opened, as any on Windows, is left to the system.
+    """
+    is_folder = path.is_dir()
+    try:
+        descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)  # Windows needs the right to write
+    except PermissionError:
+        if is_folder:
+            return
+        raise
     try:
         os.fsync(descriptor)
     finally:

@@ -12,6 +12,8 @@ from nmt_cli.fs import (
     atomic_folder,
     atomic_write_text,
     delete_folder,
+    fsync,
+    is_plain_name,
     read_json_list,
     reject_external_symlinks,
     wrap_io_errors,
@@ -86,6 +88,30 @@ def test_a_folder_is_deleted_under_a_name_of_its_own(tmp_path: Path, monkeypatch
 def test_other_reasons_ask_for_no_room(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"x: cannot be written: Permission denied$"), wrap_io_errors(tmp_path / "x"):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def test_a_folder_that_may_not_be_opened_is_left_to_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, flags: int) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(os, "open", refuse)
+    fsync(tmp_path)
+    with pytest.raises(PermissionError):
+        fsync(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "a/b", "a/", "/a", "../a", "a\\b", "..\\a", "\\a", "C:", "C:a", "C:\\a", "\\\\host\\share\\a"],
+)
+def test_a_name_that_leads_to_another_folder_on_any_system_is_not_plain(name: str) -> None:
+    assert not is_plain_name(name)
+
+
+@pytest.mark.parametrize("name", ["a", ".a", "..a", "a.b", "a b", "ä", "train.de-en.gz"])
+def test_any_other_name_is_plain(name: str) -> None:
+    assert is_plain_name(name)
 
 
 def test_links_that_stay_inside_are_followed(tmp_path: Path) -> None:

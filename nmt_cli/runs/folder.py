@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.errors import RunError
-from nmt_cli.fs import lock_file, read_json, sha256_of_file, wrap_io_errors, write_json
+from nmt_cli.fs import delete_lock, lock_file, read_json, sha256_of_file, wrap_io_errors, write_json
 from nmt_cli.training.checkpoints import FORMAT_VERSION, Checkpointer
 
 MIXED_FILES_HINT = "some of its files were changed or come from another run: copy the whole folder again"
@@ -54,8 +54,7 @@ class RunFolder:
         try:
             yield
         finally:
-            lock_path.unlink(missing_ok=True)
-            file.close()
+            delete_lock(lock_path, file)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file of the run atomically."""

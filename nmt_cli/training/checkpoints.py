@@ -21,7 +21,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from safetensors import SafetensorError
 
 from nmt_cli.errors import RunError
-from nmt_cli.fs import delete_folder, fsync, read_json, sha256_of_file, wrap_io_errors, write_json, write_tensors
+from nmt_cli.fs import (
+    delete_folder,
+    fsync,
+    is_plain_name,
+    read_json,
+    sha256_of_file,
+    wrap_io_errors,
+    write_json,
+    write_tensors,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,7 +78,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     if not isinstance(state.get("update"), int) or not isinstance(state.get("files"), dict):
         raise RunError(f"{folder}: damaged checkpoint: state.json is not what was written")
     for name, expected_hash in state["files"].items():
-        if "/" in name or not _has_hash(folder / name, expected_hash):
+        if not is_plain_name(name) or not _has_hash(folder / name, expected_hash):
             raise RunError(f"{folder}: damaged checkpoint: {name} is not what was written")
     return Checkpoint(folder, state)
 
@@ -139,6 +148,12 @@ def _weights_digest(folder: Path) -> str:
     return str(files[name])
 
 
+def _delete_if_unused(folder: Path) -> None:
+    """Delete a checkpoint; next time where Windows does not rename it, because a process reads it now."""
+    with suppress(PermissionError):
+        delete_folder(folder)
+
+
 def update_number(folder: Path) -> int:
     """The number in step-NNNNNN or best-NNNNNN; -1 for any other name."""
     kind, _, number = folder.name.partition("-")
@@ -174,7 +189,7 @@ class Checkpointer:
         write_json(self.best_path, {"folder": name}, indent=None)
         for folder in self._numbered_folders("best-*"):
             if folder.name != name:
-                delete_folder(folder)
+                _delete_if_unused(folder)
 
     def save_best(self, update: int, weights: NamedTensors, state: dict[str, Any]) -> None:
         """Write best-NNNNNN as the best checkpoint, and delete the one before it."""
@@ -267,7 +282,7 @@ class Checkpointer:
         kept_folders = {*step_folders[-keep_count:], *scheduled_folders[-keep_count:]}
         for folder in step_folders:
             if folder not in kept_folders and update_number(folder) != ended_at:
-                delete_folder(folder)
+                _delete_if_unused(folder)
         for folder in self.folder.glob("*.tmp"):
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -11,13 +11,14 @@ shard-03-of-10.json          its manifest: range of the input, lines, SHA-256; w
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from nmt_cli.errors import DataError
-from nmt_cli.fs import lock_file, read_json, sha256_of_file, write_json
+from nmt_cli.fs import delete_lock, lock_file, read_json, sha256_of_file, write_json
 from nmt_cli.translation.byte_ranges import Shard, TextRange
 
 FORMAT_VERSION = 1
@@ -65,9 +66,9 @@ class ShardWriter:
     def _resume(self) -> None:
         """Open the output, truncated to the last mark."""
         if self._text_path.exists():  # killed between the last two steps of `finish`
-            self._text_path.rename(self._partial_path)
+            self._text_path.replace(self._partial_path)
         with suppress(OSError, ValueError, TypeError):
-            progress = Written(**json.loads(self._progress_path.read_text()))
+            progress = Written(**json.loads(self._progress_path.read_text("utf-8")))
             if self._partial_path.stat().st_size >= progress.bytes:
                 self._written = self._committed = progress
         self._file = open(self._partial_path, "ab")  # noqa: SIM115
@@ -95,7 +96,9 @@ class ShardWriter:
         """Rename the output, and write its manifest."""
         assert self._file is not None
         self.commit()
-        self._partial_path.rename(self._text_path)
+        file, self._file = self._file, None
+        file.close()  # Windows renames no file that is open
+        self._partial_path.replace(self._text_path)
         content = {
             "format": FORMAT_VERSION,
             "job": self.job_hash,
@@ -114,7 +117,7 @@ class ShardWriter:
         with self._lock, self._file or nullcontext():
             self.commit()
             if self.is_finished:
-                self._lock_path.unlink(missing_ok=True)
+                delete_lock(self._lock_path, self._lock)
 
 
 def _claim_folder(folder: Path, job: Job) -> str:
@@ -134,7 +137,7 @@ def _claim_folder(folder: Path, job: Job) -> str:
 
 def _write_first(path: Path, content: Job) -> None:
     """Write a file whole, unless another process is the first: a rename alone would replace its file."""
-    temporary = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")
     lock_path = path.with_suffix(".lock")
     try:
         write_json(temporary, content, indent=1)
@@ -142,10 +145,10 @@ def _write_first(path: Path, content: Job) -> None:
     except FileExistsError:
         pass
     except OSError:  # SMB, exFAT and FUSE have no hard links
-        with lock_file(lock_path, None):
+        with lock_file(lock_path, None) as lock:
             if not path.exists():
                 temporary.rename(path)
-            lock_path.unlink(missing_ok=True)  # whoever waits for it finds the file
+            delete_lock(lock_path, lock)  # whoever waits for it finds the file
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -380,6 +380,28 @@ def test_prune_keeps_the_newest_the_best_and_nothing_half_done(tmp_path: Path) -
     assert len(checkpointer.step_folders()) == 2
 
 
+def test_a_checkpoint_that_is_read_where_that_keeps_it_from_being_renamed_goes_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpointer, replace = run_with(tmp_path, 1, 2), os.replace
+    checkpointer.save_best(1, tensors(1), {})
+
+    def refuse(source: Path, target: Path) -> None:  # as Windows does
+        if source.name in ("best-000001", "step-000001"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(source))
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        checkpointer.save_best(2, tensors(2), {})
+        checkpointer.prune(1)
+    assert checkpointer.best().update == 2
+    assert names(checkpointer) == ["best-000001", "best-000002", "best.json", "step-000001", "step-000002"]
+    checkpointer.mark_best(2)
+    checkpointer.prune(1)
+    assert names(checkpointer) == ["best-000002", "best.json", "step-000002"]
+
+
 def test_a_rank_that_only_reads_changes_nothing(tmp_path: Path) -> None:
     run_with(tmp_path, 10, 20).save_best(10, tensors(10), {})
     reader = Checkpointer(tmp_path / "checkpoints", read_only=True)

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.data.sources.config import Download
 from nmt_cli.errors import DataError
+from nmt_cli.fs import is_plain_name
 from nmt_cli.reporting import Reporter
 
 CHUNK_BYTES = 1 << 16
@@ -31,7 +32,7 @@ LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 def fetch_missing_files(download: Download, folder: Path, reporter: Reporter) -> None:
     """Download the files that are missing in `folder`; DataError if that fails."""
     for name, expected_sha256 in download.sha256.items():
-        if "/" in name or name.startswith("."):
+        if not is_plain_name(name) or name.startswith("."):
             raise DataError(f"corpus.download.sha256: {name!r} is not a plain file name")
         path = folder / name
         if not path.exists():

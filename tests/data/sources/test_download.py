@@ -364,7 +364,9 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(server: ThreadingHTTPS
     assert secure.asked == []
 
 
-@pytest.mark.parametrize("name", ["../plain.en", "sub/plain.en", "/plain.en", ".hidden", ".."])
+@pytest.mark.parametrize(
+    "name", ["../plain.en", "sub/plain.en", "/plain.en", ".hidden", "..", "sub\\..\\..\\plain.en", "C:plain.en"]
+)
 def test_a_file_is_named_without_a_folder(name: str, server: ThreadingHTTPServer, tmp_path: Path) -> None:
     download_spec = Download(address=address(server), sha256={name: digest(TEXT)})
     assert refusal(download_spec, tmp_path / "cache") == (f"corpus.download.sha256: {name!r} is not a plain file name")
