@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from nmt_cli.data.sources.files import BOM, decoded_lines, read_lines, reject_wide_encodings
 from nmt_cli.errors import DataError
@@ -53,6 +53,8 @@ class LineReader:
             self.fd: int | None = stream.fileno()
         except (io.UnsupportedOperation, AttributeError):  # bytes in memory
             self.fd = None
+        self.can_be_awaited = self.fd is not None and _can_select(self.fd)
+        """Whether the system can tell when there is more to read."""
         self.at_eof = False
         # To be raised once the lines before it have been taken: an error of the stream, or its encoding.
         self.error: OSError | DataError | None = None
@@ -71,8 +73,13 @@ class LineReader:
         return not self.at_eof and (self._buffered_bytes < MAX_BUFFERED_BYTES or not self._lines)
 
     def readable(self, timeout: float | None = 0) -> bool:
-        """Whether reading would not block, after waiting for that for at most `timeout` seconds; None: until then."""
-        return self.fd is None or bool(select.select([self.fd], [], [], timeout)[0])
+        """Whether reading would not block, after waiting for that for at most `timeout` seconds; None: until then.
+
+        Of what cannot be awaited: whether it is bytes in memory or a file; with None, reading itself waits.
+        """
+        if self.fd is None or not self.can_be_awaited:
+            return self.fd is None or timeout is None or remaining_file_bytes(self.stream) is not None
+        return bool(select.select([self.fd], [], [], timeout)[0])
 
     def fill(self, line_count: int, *, wait: bool = True) -> None:
         """Read until this many lines are buffered or no more have arrived; with `wait`, block for the first one."""
@@ -92,7 +99,7 @@ class LineReader:
 
     def _read_available(self) -> None:
         try:
-            data = self.stream.read(READ_SIZE_BYTES) if self.fd is None else os.read(self.fd, READ_SIZE_BYTES)
+            data = self._read_once()
         except BlockingIOError:  # who opened the stream made it non-blocking, and nothing has arrived
             self.readable(None)
             return self._read_available()
@@ -113,6 +120,14 @@ class LineReader:
             self._lines.extend(following_lines[:-1])
             self._partial_line = [following_lines[-1]]
 
+    def _read_once(self) -> bytes:
+        if self.fd is None:
+            return self.stream.read(READ_SIZE_BYTES)
+        if self.can_be_awaited:
+            return os.read(self.fd, READ_SIZE_BYTES)
+        stream: Any = self.stream  # of a console of Windows, Python's stream gives UTF-8
+        return bytes(getattr(stream, "read1", stream.read)(READ_SIZE_BYTES))
+
     def take(self, max_lines: int) -> list[InputLine]:
         """The next lines, at most `max_lines`, and at most MAX_BLOCK_BYTES of them unless it is a single one."""
         lines: list[InputLine] = []
@@ -126,6 +141,14 @@ class LineReader:
             self.line_count += 1
             lines.append(decode_line(raw, self.line_count))
         return lines
+
+
+def _can_select(fd: int) -> bool:
+    try:
+        select.select([fd], [], [], 0)
+    except (OSError, ValueError):  # on Windows it knows sockets alone
+        return False
+    return True
 
 
 def decode_line(raw: bytes, number: int) -> InputLine:

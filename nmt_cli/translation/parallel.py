@@ -218,10 +218,17 @@ def _read_or_collect(workers: Workers, blocks: BlockReader, timeout: float | Non
     reader = blocks.lines
     if not reader.should_read:
         workers.wait_for_results(timeout=timeout)
-    elif reader.fd is None or workers.wait_for_results([reader.fd], timeout):
+        return False
+    if reader.can_be_awaited:
+        is_readable = workers.wait_for_results([reader.fd], timeout)
+    else:  # results first: reading may take long
+        are_idle = workers.idle_count == len(workers)
+        is_readable = reader.readable(timeout if are_idle else 0)
+        if not is_readable and not are_idle:
+            workers.wait_for_results(timeout=timeout)
+    if is_readable:
         reader.read()
-        return True
-    return False
+    return is_readable
 
 
 def _checked(line: InputLine, translation: Translation, *, strict: bool) -> TranslatedLine:

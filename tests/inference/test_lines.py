@@ -2,9 +2,11 @@
 
 import io
 import os
+import select
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +39,11 @@ LINES: list[tuple[bytes, list[str]]] = [
     (b" a \n\t\n", [" a ", "\t"]),
     (b"a\xff\n\xc3\x28\n\xed\xa0\x80\nb", ["a\ufffd", "\ufffd(", "\ufffd\ufffd\ufffd", "b"]),
 ]
+
+
+def refuse_select(*_: object) -> Any:
+    """As Windows does for all but sockets."""
+    raise OSError(10038, "not a socket")
 
 
 def flat(blocks: Iterator[list[InputLine]]) -> list[InputLine]:
@@ -82,7 +89,10 @@ def test_what_follows_skipped_lines_is_no_beginning_of_a_text() -> None:
     assert (first.number, second.number, second.text) == (8, 9, "\ufeffb")
 
 
-def test_a_typed_line_is_answered_before_the_next_one_arrives() -> None:
+@pytest.mark.parametrize("selects", [True, False])
+def test_a_typed_line_is_answered_before_the_next_one_arrives(selects: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not selects:
+        monkeypatch.setattr(select, "select", refuse_select)
     end, start = os.pipe()
     with os.fdopen(end, "rb") as stream, os.fdopen(start, "wb", buffering=0) as keyboard:
         blocks = read_blocks(stream)
@@ -102,6 +112,15 @@ def test_a_big_file_comes_in_full_blocks() -> None:
     blocks = list(read_blocks(stream))
     assert [len(block) for block in blocks] == [MAX_LINES_PER_READ] * 3
     assert [line.text for line in flat(iter(blocks))] == [str(n) for n in range(1, count + 1)]
+
+
+def test_a_file_comes_in_full_blocks_where_select_knows_no_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text").write_bytes(b"some words\n" * (2 * MAX_LINES_PER_READ))
+    monkeypatch.setattr(select, "select", refuse_select)
+    with (tmp_path / "text").open("rb") as stream:
+        assert [len(block) for block in read_blocks(stream)] == [MAX_LINES_PER_READ] * 2
 
 
 def test_no_more_is_read_ahead_than_fits() -> None:
