@@ -38,7 +38,8 @@ PoolFactory = Callable[[WorkFactory], AbstractContextManager[MapFunction]]
 
 MAX_TASKS_PER_WORKER = 4  # submitted tasks per worker whose results have not been returned yet
 TOKENIZERS_PARALLELISM_VARIABLE = "TOKENIZERS_PARALLELISM"  # whether the tokenizers library starts threads
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # of a closed terminal; Windows has none
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([] if HANGUP is None else [HANGUP]))
 _PR_SET_PDEATHSIG = 1  # of prctl(2)
 _MAIN_MODULE_LOCK = threading.Lock()
 
@@ -285,7 +286,7 @@ def cgroup_folders(
     """
     folders: list[Path] = []
     with suppress(OSError):
-        for line in membership.read_text(errors="surrogateescape").splitlines():
+        for line in membership.read_text("utf-8", "surrogateescape").splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers and controller not in controllers.split(","):
                 continue
@@ -301,7 +302,7 @@ def _cpu_quotas(folders: list[Path]) -> list[int]:
     for folder in folders:
         for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):  # version 2, version 1
             with suppress(OSError, ValueError):  # unlimited: "max", -1
-                quota, period = (int(text) for name in names for text in (folder / name).read_text().split())
+                quota, period = (int(text) for name in names for text in (folder / name).read_text("utf-8").split())
                 if quota > 0:
                     quotas.append(-(-quota // period))
     return quotas

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from nmt_cli.reporting import Reporter
-from nmt_cli.workers import usable_cores
+from nmt_cli.workers import HANGUP, usable_cores
 
 MAX_RESTARTS = 3  # without a new checkpoint in between
 SHUTDOWN_TIMEOUT_SECONDS = 600  # from a signal until the launcher kills; a validation may have to end first
@@ -65,7 +65,8 @@ def _run(process_count: int, command: list[str]) -> LaunchResult:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     options: dict[str, Any] = {}
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN and "signals_to_handle" in LaunchConfig.__dataclass_fields__:
+    is_ignored = HANGUP is not None and signal.getsignal(HANGUP) == signal.SIG_IGN
+    if is_ignored and "signals_to_handle" in LaunchConfig.__dataclass_fields__:
         options["signals_to_handle"] = "SIGTERM,SIGINT,SIGQUIT"  # else it handles what nohup ignores
     config = LaunchConfig(
         min_nodes=1,

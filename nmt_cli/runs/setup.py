@@ -358,7 +358,7 @@ def _resolve_batch_size(run: TrainingRun) -> Recipe:
             ),
         )
     )  # fmt: skip
-    usage = "more" if needed_bytes is None else f"{needed_bytes / (1 << 30):.1f} GiB"
+    usage = "more" if needed_bytes is None else f"{needed_bytes / (1 << 30):.1f} GiB" if needed_bytes else "a part"
     run.reporter.info(
         f"training.tokens_per_batch: auto is {tokens:,} here: it takes {usage} of "
         f"{available_bytes / (1 << 30):.1f} GiB that are free"

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from nmt_cli.distributed.process_group import ProcessGroup
 from nmt_cli.training.parameters import FlatParameters
-from nmt_cli.training.signals import STOP_SIGNALS, StopSignals
+from nmt_cli.training.signals import StopSignals
+from nmt_cli.workers import STOP_SIGNALS
 
 # The extra scalars: the loss, a flag for each signal, the seconds that each rank was busy, and the
 # positions for which it ran out of memory.

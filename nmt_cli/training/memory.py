@@ -1,6 +1,5 @@
 """Measuring memory: what is free and what is allocated."""
 
-import resource
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -26,8 +25,9 @@ def empty_cache(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> dict[str, float]:
-    """The peak memory of this process in MiB: main memory, and tensors on its GPU."""
-    peak = {"peak_rss_mib": _peak_rss() / MIB}
+    """The peak memory of this process in MiB: main memory, if the system says it, and tensors on its GPU."""
+    peak_rss = _peak_rss()
+    peak = {"peak_rss_mib": peak_rss / MIB} if peak_rss else {}
     if device.type == "cuda":
         peak["peak_gpu_mib"] = torch.cuda.max_memory_allocated(device) / MIB
     return peak
@@ -50,14 +50,14 @@ def free_memory() -> int | None:
 def _kernel_bytes(path: Path, key: str) -> list[int]:
     """The bytes that a line of the kernel's statistics states after its key, in KiB or bytes; [] if it has none."""
     try:
-        lines = [line.split() for line in path.read_text().splitlines()]
+        lines = [line.split() for line in path.read_text("utf-8", "replace").splitlines()]
     except OSError:
         return []
     return [int(words[1]) * (1024 if "kB" in words else 1) for words in lines if words[:1] == [key]]
 
 
 def allocated_memory(device: torch.device) -> int:
-    """Bytes that are allocated now."""
+    """Bytes that are allocated now; of main memory the most so far where the system does not say it, 0 on Windows."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
     return _process_status_bytes("VmRSS:") or _peak_rss()
@@ -69,7 +69,7 @@ def reset_peak_memory(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
         return
     with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_bytes(b"5")
 
 
 def peak_allocated_memory(device: torch.device) -> int:
@@ -80,6 +80,11 @@ def peak_allocated_memory(device: torch.device) -> int:
 
 
 def _peak_rss() -> int:
+    """The most main memory that this process has had, in bytes; 0 on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return 0
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -94,7 +99,7 @@ def _cgroup(folders: list[Path]) -> list[int]:
     for folder in folders:
         for limit_name, usage_name, cache_key in _CGROUP_FILES:
             with suppress(OSError, ValueError):  # unlimited: "max"
-                limit, usage = (int((folder / name).read_text()) for name in (limit_name, usage_name))
+                limit, usage = (int((folder / name).read_text("utf-8")) for name in (limit_name, usage_name))
                 cached = max(_kernel_bytes(folder / "memory.stat", cache_key), default=0)
                 remaining.append(max(0, limit - usage + cached))
     return remaining

@@ -5,8 +5,7 @@ from types import FrameType
 from typing import Any, Self
 
 from nmt_cli.reporting import discard_output, terminal_outputs
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from nmt_cli.workers import HANGUP, STOP_SIGNALS
 
 
 class TrainingInterrupted(Exception):
@@ -35,7 +34,7 @@ class StopSignals:
     def __enter__(self) -> Self:
         self._terminals = terminal_outputs()
         for number in STOP_SIGNALS:
-            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            if number == HANGUP and signal.getsignal(number) is signal.SIG_IGN:
                 continue
             try:
                 self._previous_handlers[number] = signal.signal(number, self._handle)
@@ -45,7 +44,7 @@ class StopSignals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.received_signal = number
-        if number == signal.SIGHUP:
+        if number == HANGUP:
             discard_output(self._terminals)  # else the training would end before it has saved
             self._terminals = []
         elif not self.catch_repeated:

@@ -115,6 +115,17 @@ def test_what_nohup_ignores_the_launcher_does_not_handle(
     assert configs[0].signals_to_handle == (handled or api.LaunchConfig.signals_to_handle)
 
 
+def test_a_system_without_hangups_has_none_to_ignore(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch.distributed.launcher import api
+
+    configs: list[Any] = []
+    monkeypatch.setattr(api, "elastic_launch", lambda config, *_: configs.append(config) or (lambda *_: None))
+    monkeypatch.setattr(launcher, "HANGUP", None)
+    monkeypatch.delattr(signal, "SIGHUP")
+    launcher._run(2, ["train"])
+    assert configs[0].signals_to_handle == api.LaunchConfig.signals_to_handle
+
+
 def test_of_several_that_failed_the_killed_one_is_named() -> None:
     """The others fail after it, since they lost it."""
     for code in (1, -signal.SIGTERM):

@@ -1,6 +1,7 @@
 """tokens_per_batch: auto is measured once and written down."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,11 @@ def test_memory_is_what_the_kernel_and_the_container_leave(tmp_path: Path, monke
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   7 kB\n")
     assert memory._kernel_bytes(tmp_path / "meminfo", "MemAvailable:") == [7 * 1024]
     assert memory._kernel_bytes(tmp_path / "none", "MemAvailable:") == []
+
+
+def test_a_peak_that_the_system_does_not_say_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    assert peak_memory(torch.device("cpu")) == {}
 
 
 def test_the_peak_is_at_least_what_is_taken() -> None:
