@@ -17,7 +17,7 @@ _INSTRUCTION_SETS = (
 
 def processor_name(path: Path = Path("/proc/cpuinfo")) -> str:
     """The name of the processor; if unknown its architecture, such as aarch64."""
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text("utf-8", "replace").splitlines() if path.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return next(filter(None, names), "") or platform.processor() or platform.machine()
 

@@ -96,3 +96,26 @@ def test_retired_phrases_do_not_come_back(phrase: str, better: str) -> None:
         for match in pattern.finditer(text)
     ]
     assert occurrences == [], f"better: {better}"
+
+
+def test_text_has_the_same_encoding_and_line_ends_on_every_system() -> None:
+    """Of what is opened or written as text; Path.write_text would write CR LF on Windows."""
+    unclear = []
+    for path in FILES:
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(call, ast.Call):
+                continue
+            function, keywords = call.func, {keyword.arg for keyword in call.keywords}
+            name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+            modes = [value.value for value in call.args if isinstance(value, ast.Constant)]
+            is_open = isinstance(function, ast.Name) and name == "open"
+            if is_open and not any("b" in str(mode) for mode in modes):
+                writes = any(set(str(mode)) & set("wax") for mode in modes) and "devnull" not in ast.unparse(call)
+                is_clear = "encoding" in keywords and ("newline" in keywords or not writes)
+            elif name == "read_text":
+                is_clear = bool(call.args or keywords)
+            else:
+                is_clear = name != "write_text"
+            if not is_clear:
+                unclear.append(f"{path.relative_to(ROOT)}:{call.lineno}")
+    assert unclear == []

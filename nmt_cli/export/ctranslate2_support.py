@@ -50,7 +50,7 @@ def fastest_instructions(cpu_info: Path = Path("/proc/cpuinfo")) -> str | None:
     It chooses AVX2 where there is AVX512, too, for which early processors lower their clock, but recent ones do not.
     """
     try:
-        with cpu_info.open() as lines:
+        with cpu_info.open(encoding="utf-8", errors="replace") as lines:
             flags = next((line for line in lines if line.startswith("flags")), "").split()
     except OSError:
         return None

@@ -141,8 +141,8 @@ class MetricLogger:
         """
         if self.read_only:
             return
-        with wrap_io_errors(self.log_path), open(self.log_path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        with wrap_io_errors(self.log_path), open(self.log_path, "ab") as file:
+            file.write(f"{json.dumps(record, ensure_ascii=False)}\n".encode())
         if self._tensorboard_writer is not None:
             values_by_name = {**record, **record.get("scores", {})}
             for key, value in values_by_name.items():

@@ -221,7 +221,7 @@ def download_file(name: str, file: CatalogueFile, reporter: Reporter) -> dict[st
 def recorded_digest(name: str) -> str | None:
     """The SHA-256 that a file without a published one had when it was first downloaded."""
     path = download_folder() / (name + DIGEST_SUFFIX)
-    return path.read_text().split()[0] if path.is_file() else None
+    return path.read_text("utf-8").split()[0] if path.is_file() else None
 
 
 def _verify(path: Path, file: CatalogueFile, label: str, final_path: Path) -> None:

@@ -141,7 +141,7 @@ def save_imported(
         tokens["target"] = target.tokens
     fields = {**asdict(vocabulary), "pieces": tokens}
     text = json.dumps(fields, indent=0, ensure_ascii=False)
-    (folder / VOCABULARY_FILE).write_text(text + "\n", encoding="utf-8")
+    (folder / VOCABULARY_FILE).write_bytes(f"{text}\n".encode())
 
 
 def load_imported(folder: Path) -> tuple[ImportedTokenizer, ImportedTokenizer, ImportedTokenizerInfo]:

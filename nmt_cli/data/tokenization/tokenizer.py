@@ -99,7 +99,7 @@ class TextTokenizer:
 
     def save(self, path: Path) -> None:
         """Write tokenizer.json."""
-        path.write_text(self.backend.to_str(pretty=True) + "\n", encoding="utf-8")
+        path.write_bytes(f"{self.backend.to_str(pretty=True)}\n".encode())
 
     def serialize(self) -> str:
         """The tokenizer as text, equal if two tokenizers give the same ids."""
