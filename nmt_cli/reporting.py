@@ -199,7 +199,8 @@ class Screen:
         from rich.console import Console
 
         console = Console()
-        is_plain = console.no_color or console.color_system is None or not console.is_terminal
+        shows_codes = console.is_terminal and not console.legacy_windows  # old consoles of Windows print them
+        is_plain = console.no_color or console.color_system is None or not shows_codes
         return cls(console.width, not is_plain)
 
     def render(self, spans: Sequence[Span]) -> str:

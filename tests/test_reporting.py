@@ -51,6 +51,12 @@ def test_a_terminal_without_colours_is_drawn_in_ascii(name: str, value: str, mon
     assert not Screen.from_stdout().colours
 
 
+def test_a_console_that_prints_escape_codes_is_drawn_in_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr("rich.console.detect_legacy_windows", lambda: True)
+    assert not Screen.from_stdout().colours
+
+
 def test_text_that_looks_like_markup_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", Terminal())
     row = [Span("[bold]x[/bold] :smile:")]

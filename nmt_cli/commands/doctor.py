@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import PureWindowsPath
 from statistics import median
 from typing import TypeVar
 
@@ -154,7 +154,9 @@ def speed_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
     Libraries are reduced to their file names. A value that contains a path or the user's name is not shown.
     """
-    private_names = {environment.get("USER", ""), Path(environment.get("HOME", "")).name}
+    homes = [environment.get(key, "") for key in ("HOME", "USERPROFILE")]
+    private_names = {environment.get("USER", ""), environment.get("USERNAME", "")}
+    private_names |= {PureWindowsPath(home).name for home in homes}  # separated by either slash
     variables = {}
     for key in sorted(filter(SPEED_VARIABLES.fullmatch, environment)):
         value = environment[key]

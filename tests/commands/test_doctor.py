@@ -66,10 +66,10 @@ free memory        1.5 GiB
 free disk          unknown
 engines            what nmt translate --engine can use
   ctranslate2      4.8.5 (importing it ends with ImportError)
-  onnx             onnx 1.2, onnxruntime not installed: pip install 'nmt-cli[export]'
-extras             what pip install 'nmt-cli[EXTRA]' adds
+  onnx             onnx 1.2, onnxruntime not installed: pip install "nmt-cli[export]"
+extras             what pip install "nmt-cli[EXTRA]" adds
   plot             matplotlib 3.11.2
-  mtdata           not installed: pip install 'nmt-cli[mtdata]'
+  mtdata           not installed: pip install "nmt-cli[mtdata]"
 """
 
 
@@ -180,6 +180,14 @@ def test_variables_that_change_speed_are_told_without_what_is_private() -> None:
         "PYTORCH_ALLOC_CONF": "expandable_segments:True",
         "PYTORCH_KERNEL_CACHE_PATH": "set, not shown",
     }
+
+
+def test_the_name_of_the_user_is_kept_back_on_windows_too() -> None:
+    names = {"USERNAME": "anna", "USERPROFILE": "C:\\Users\\Anna.Work"}
+    values = {"OMP_PLACES": "anna", "MKL_X": "anna.work", "OMP_NUM_THREADS": "4"}
+    hidden = dict.fromkeys(("OMP_PLACES", "MKL_X"), "set, not shown")
+    assert speed_variables(names | values) == hidden | {"OMP_NUM_THREADS": "4"}
+    assert speed_variables({"USERPROFILE": names["USERPROFILE"], "MKL_X": "anna.work"}) == {"MKL_X": "set, not shown"}
 
 
 def test_another_word_for_auto_is_told_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
