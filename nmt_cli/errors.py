@@ -68,8 +68,11 @@ def pluralize(count: int, noun: str) -> str:
 
 
 def pip_install(extra: str) -> str:
-    """The command that installs what an extra adds. Where nmt is installed, be it editable, pip leaves it as it is."""
-    return f"pip install 'nmt-cli[{extra}]'"
+    """The command that installs what an extra adds. Where nmt is installed, be it editable, pip leaves it as it is.
+
+    The quotes are those that every shell takes, that of Windows included.
+    """
+    return f'pip install "nmt-cli[{extra}]"'
 
 
 def is_out_of_memory(error: BaseException) -> bool:

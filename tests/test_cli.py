@@ -8,12 +8,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from nmt_cli import __version__, models
 from nmt_cli.cli.app import build_command
+from nmt_cli.cli.interrupts import Interrupted, repeat_unraisable
+from nmt_cli.cli.options import shell_command
+from nmt_cli.cli.serving import serve
 from nmt_cli.errors import UserError
 from nmt_cli.evaluation.calibration import MIN_LINES
 from nmt_cli.export.ctranslate2_support import QUANTIZATIONS
@@ -395,6 +399,26 @@ def test_each_step_names_the_next(nmt: Call, toy: Path) -> None:
     assert "next:" not in nmt("prepare", "toy.yaml")[2]
 
 
+@pytest.mark.parametrize(
+    "system, command",
+    [("linux", r"nmt train 'my recipe' --out 'runs\new'"), ("win32", r'nmt train "my recipe" --out runs\new')],
+)
+def test_a_command_is_quoted_for_the_shell_of_the_system(
+    system: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    assert shell_command(["train", "my recipe", "--out", r"runs\new"]) == command
+
+
+def test_the_server_says_that_it_does_not_run_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(UserError) as caught:
+        serve([Path("run")])
+    assert (str(caught.value), caught.value.hint) == (
+        "nmt serve: does not run on Windows", "run it in WSL, Windows' Linux",
+    )  # fmt: skip
+
+
 # Pipes and signals
 
 
@@ -485,6 +509,19 @@ def test_an_interrupt_in_a_callback_which_python_ignores_is_one(tiny_run: Path) 
         process.send_signal(signal.SIGINT)
         assert process.wait(50) == 130
         assert process.stderr.read() == b"nmt: interrupted\n"
+
+
+def test_such_an_interrupt_is_one_where_threads_cannot_be_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(signal, "pthread_kill")  # as on Windows
+    handler = signal.getsignal(signal.SIGINT)
+    ignored: Any = SimpleNamespace(exc_value=Interrupted(signal.SIGINT))
+    try:
+        with pytest.raises(Interrupted):
+            repeat_unraisable(ignored)
+            for _ in range(500):
+                time.sleep(0.01)
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 @pytest.mark.parametrize(

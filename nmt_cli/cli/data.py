@@ -1,7 +1,6 @@
 """The command line of prepare, check, tokenize, detokenize and perturb."""
 
 import json
-import shlex
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ from nmt_cli.cli.options import (
     check_on_option,
     input_blocks,
     print_line,
+    shell_command,
     train_arguments,
 )
 from nmt_cli.data import SIDES
@@ -44,7 +44,7 @@ def prepare(
     reporter = Reporter(quiet)
     result = command.prepare(recipe, overrides, reporter, process_count, on_ray=on == "ray")
     if not (Path("runs") / result.recipe.name).exists():
-        reporter.info(f"next: {shlex.join(['nmt', *train_arguments(recipe, None, overrides, 'auto')])}")
+        reporter.info(f"next: {shell_command(train_arguments(recipe, None, overrides, 'auto'))}")
 
 
 def check(
@@ -80,7 +80,7 @@ def check(
     if any(finding.about == "run folder" for finding in findings):
         reporter.info("no errors")
     else:
-        reporter.info(f"no errors; next: {shlex.join(['nmt', *train_arguments(recipe, out, overrides, device)])}")
+        reporter.info(f"no errors; next: {shell_command(train_arguments(recipe, out, overrides, device))}")
 
 
 def tokenize(

@@ -46,7 +46,10 @@ def repeat_unraisable(raised: "sys.UnraisableHookArgs") -> None:
     if isinstance(raised.exc_value, Interrupted):
         number = raised.exc_value.signal_number
         signal.signal(number, _raise_interrupted)
-        threading.Timer(0.01, signal.pthread_kill, [threading.main_thread().ident, number]).start()
+        if hasattr(signal, "pthread_kill"):
+            threading.Timer(0.01, signal.pthread_kill, [threading.main_thread().ident, number]).start()
+        else:  # Windows, where any thread may raise it
+            threading.Timer(0.01, signal.raise_signal, [number]).start()
     else:
         sys.__unraisablehook__(raised)
 

@@ -1,7 +1,8 @@
 """Arguments that several commands share, and how they read and write lines."""
 
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, TextIO
 
@@ -97,6 +98,15 @@ def write_stdout(output: bytes, *, flush: bool = True) -> None:
         raise
     except OSError as error:
         raise UserError(f"standard output: cannot write: {error.strerror}") from error
+
+
+def shell_command(arguments: Sequence[str]) -> str:
+    """The command `nmt` with these arguments, quoted for the shell of this system."""
+    if sys.platform == "win32":
+        from subprocess import list2cmdline
+
+        return list2cmdline(["nmt", *arguments])
+    return shlex.join(["nmt", *arguments])
 
 
 def train_arguments(recipe: str, out: Path | None, overrides: list[str], device: str) -> list[str]:

@@ -1,5 +1,6 @@
 """nmt serve."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,8 @@ def serve(
 
     Example: nmt serve runs/quickstart
     """
+    if sys.platform == "win32":
+        raise UserError("nmt serve: does not run on Windows", hint="run it in WSL, Windows' Linux")
     try:
         from nmt_cli.serving.server import serve as run_server
     except ModuleNotFoundError as error:

@@ -1,6 +1,5 @@
 """The command line of train and average."""
 
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt_cli.cli.interrupts import Interrupted, keep_interrupts
-from nmt_cli.cli.options import Device, Overrides, Quiet, Recipe, Run, train_arguments
+from nmt_cli.cli.options import Device, Overrides, Quiet, Recipe, Run, shell_command, train_arguments
 from nmt_cli.distributed.launcher import is_launched, launch
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
@@ -69,7 +68,7 @@ def train(
             folder = out or _default_folder(group_recipe)
             with _exit_codes(group, arguments, folder):
                 run_training(group_recipe, folder, reporter, resume=resume, device=device, processes=group)
-                reporter.info(f"next: {shlex.join(['nmt', 'translate', str(folder)])}")
+                reporter.info(f"next: {shell_command(['translate', str(folder)])}")
     except MainProcessFailed:
         raise typer.Exit(0) from None
     except PeerLost as error:
@@ -116,7 +115,7 @@ def _next_command(arguments: list[str], group: "ProcessGroup", *, is_started: bo
     if group.local_world_size < group.world_size:
         return f"{what}: the same command on every machine{', with --resume' * is_started}"
     process_arguments = [] if group.is_single else ["--processes", str(group.world_size)]
-    return f"{what}: {shlex.join(['nmt', *arguments, *process_arguments, *['--resume'] * is_started])}"
+    return f"{what}: {shell_command([*arguments, *process_arguments, *['--resume'] * is_started])}"
 
 
 def _latest_checkpoint_name(folder: Path) -> str | None:

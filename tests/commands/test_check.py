@@ -314,7 +314,7 @@ def test_what_is_missing_but_can_be_fetched_is_a_warning(toy: Path) -> None:
 def test_an_extra_that_training_needs_is_missed_before_it(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "find_spec", lambda _: None)
     reported = findings(toy, "training.tensorboard=true")
-    assert said(reported, "error") == "training.tensorboard: needs the extra: pip install 'nmt-cli[tensorboard]'"
+    assert said(reported, "error") == 'training.tensorboard: needs the extra: pip install "nmt-cli[tensorboard]"'
     monkeypatch.setattr(command, "find_spec", lambda _: object())
     assert said(findings(toy, "training.tensorboard=true"), "error") == ""
 

@@ -406,7 +406,7 @@ def test_tensorboard_without_the_extra_is_one_line(toy: Path, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(UserError) as caught:
         train(toy_recipe(toy / "text", tensorboard=True), toy / "run", QUIET)
-    assert str(caught.value) == ("training.tensorboard: needs the extra: pip install 'nmt-cli[tensorboard]'")
+    assert str(caught.value) == ('training.tensorboard: needs the extra: pip install "nmt-cli[tensorboard]"')
     assert not (toy / "run").exists()
 
 

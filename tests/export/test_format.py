@@ -30,7 +30,7 @@ def test_a_missing_package_is_one_line_that_says_what_to_install(monkeypatch: py
     with pytest.raises(UserError) as caught:
         require_packages(("json", "ctranslate2"), "nmt export --to ctranslate2")
     assert str(caught.value) == (
-        "nmt export --to ctranslate2 needs ctranslate2: install the extra with pip install 'nmt-cli[export]'"
+        'nmt export --to ctranslate2 needs ctranslate2: install the extra with pip install "nmt-cli[export]"'
     )
 
 

@@ -61,7 +61,7 @@ def test_without_matplotlib_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(UserError) as caught:
         check_output_path(tmp_path / "a.png")
-    assert str(caught.value) == "figures need matplotlib: pip install 'nmt-cli[plot]'"
+    assert str(caught.value) == 'figures need matplotlib: pip install "nmt-cli[plot]"'
     check_output_path(tmp_path / "a.html", (".png", ".html"))  # needs none
 
 

@@ -180,7 +180,7 @@ def test_a_cluster_that_cannot_be_reached_or_is_not_installed_is_one_line(
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError) as error, ray_session():
         pass
-    assert str(error.value) == "--on ray: Ray is not installed: pip install 'nmt-cli[ray]'"
+    assert str(error.value) == '--on ray: Ray is not installed: pip install "nmt-cli[ray]"'
 
 
 @pytest.mark.parametrize(

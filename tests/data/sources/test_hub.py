@@ -108,6 +108,12 @@ def test_a_text_of_mtdata_is_written_with_the_source_first(packages: Path) -> No
     assert records == [{"name": f"mtdata:{ID}", "by": "mtdata 9.9", "pairs": 2}]
 
 
+def test_what_mtdata_prints_is_utf8_wherever_it_runs(packages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")  # as of a Windows of Western Europe
+    fake_mtdata(packages, "Ein Häuschen.\tA house.\r\n")
+    assert fetch(f"mtdata:{ID}") == ["A house.\n", "Ein Häuschen.\n"]
+
+
 def test_two_that_fetch_the_same_text_do_not_damage_it(packages: Path) -> None:
     fake_mtdata(packages, "")
 
@@ -265,4 +271,4 @@ def test_a_library_that_is_not_there_is_said_with_how_to_get_it(
     name: str, extra: str, packages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nmt_cli.data.sources.hub.find_spec", lambda _: None)
-    assert refusal(name) == f"{dataset(name).name} needs {extra}: pip install 'nmt-cli[{extra}]'"
+    assert refusal(name) == f'{dataset(name).name} needs {extra}: pip install "nmt-cli[{extra}]"'
