@@ -82,7 +82,7 @@ def test_auto_is_measured_where_pytorch_does_not_say_what_the_cpu_has(
     speedup: float, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NMT_AUTO_PRECISION", raising=False)
-    monkeypatch.delattr(torch.cpu, "get_capabilities")  # as in PyTorch 2.7
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # as in older versions
     monkeypatch.setattr(device, "_bf16_speedup", lambda: speedup)
     assert automatic_precision(torch.device("cpu"))[0] == precision
     assert max_quantized_input.__wrapped__() == 127
