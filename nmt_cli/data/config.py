@@ -1,5 +1,6 @@
 """The corpus section of a recipe. What interprets its names is imported where it is needed."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
@@ -84,17 +85,12 @@ class CorpusConfig(Section):
     def errors(self) -> list[str]:
         """Options that do not fit together."""
         messages = []
-        for index, text_config in enumerate(self.train if isinstance(self.train, tuple) else ()):
-            if isinstance(text_config, str):
-                continue
-            messages += [f"train[{index}]: {message}" for message in text_config.errors()]
-            if self.concatenate > 1 and text_config.scores is not None:
-                messages.append(f"train[{index}]: scores: not with concatenate, which joins lines")
-        for key, eval_config in (("dev", self.dev), ("test", self.test)):
-            if isinstance(eval_config, ParallelTextConfig):
-                messages += [f"{key}: {message}" for message in eval_config.errors()]
-                if eval_config.scores is not None:
-                    messages.append(f"{key}: scores: only for training text")
+        for key, entry in self._entries():
+            messages += [f"{key}: {message}" for message in entry.errors()]
+            if entry.scores is not None and not key.startswith("train"):
+                messages.append(f"{key}: scores: only for training text")
+            elif entry.scores is not None and self.concatenate > 1:
+                messages.append(f"{key}: scores: not with concatenate, which joins lines")
         if self.train == ():
             messages.append("train: the list is empty")
         if self.name is not None:
@@ -113,6 +109,12 @@ class CorpusConfig(Section):
             for key, language in (("source", self.source), ("target", self.target))
             if not LANGUAGE_CODE.fullmatch(language)
         ]
+        trained_tags = {entry.tag for key, entry in self._entries() if key.startswith("train")} - {None}
+        unknown += [
+            f"{key}: tag: {entry.tag} is that of no entry of train"
+            for key, entry in self._entries()
+            if entry.tag is not None and trained_tags and entry.tag not in trained_tags
+        ]
         if self.name is None:
             return unknown
         from nmt_cli.data.sources.parse import parse_corpus_name
@@ -120,6 +122,18 @@ class CorpusConfig(Section):
         is_complete = parse_corpus_name(self.name, self.languages).is_complete
         keys = ("root", "train", "dev", "test", "download") if is_complete else ("train",)
         return unknown + [f"{key}: does nothing with name: {self.name}" for key in self.non_default(*keys)]
+
+    def _entries(self) -> Iterator[tuple[str, ParallelTextConfig]]:
+        """The entries that are more than a base name, by what names them in messages."""
+        for split, value in (("train", self.train), ("dev", self.dev), ("test", self.test)):
+            for index, entry in enumerate(value if isinstance(value, tuple) else (value,)):
+                if isinstance(entry, ParallelTextConfig):
+                    yield f"{split}[{index}]" if isinstance(value, tuple) else split, entry
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that entries put before their sources, sorted."""
+        return tuple(sorted({entry.tag for _, entry in self._entries() if entry.tag is not None}))
 
     @property
     def languages(self) -> Languages:

@@ -132,6 +132,7 @@ CORPUS: list[tuple[str, list[str]]] = [
     ("train: [{name: a}, {}]", ["corpus.train.1: needs exactly one of name, source + target, tsv, "
                                 "jsonl, tmx"]),
     ("train: [{source: a}]", ["corpus.train.0: source and target go together"]),
+    ("dev: {name: a, tag: 5}", ["corpus.dev.tag: should be a string, not 5"]),
     ("dev: {nme: val}", ["corpus.dev.nme: unknown key; did you mean name?"]),
     ("download: {address: x, sha256: {}, licnce: y}",
      ["corpus.download.licnce: unknown key; did you mean licence?"]),
@@ -153,6 +154,15 @@ CORPUS: list[tuple[str, list[str]]] = [
 def test_a_mistake_inside_the_corpus_is_named(text: str, messages: list[str], tmp_path: Path) -> None:
     errors = problems(tmp_path, f"corpus: {{source: en, target: de, {text}}}\n")
     assert sorted(errors) == sorted(f"my.yaml:1: {message}" for message in messages)
+
+
+@pytest.mark.parametrize("tag", ["de", "<2de> ", "<2de> <2fr>", "<a>", "<unk>", "<0x41>", "<2ﬁ>", ""])
+def test_a_tag_that_is_none_is_refused_with_what_one_looks_like(tag: str, tmp_path: Path) -> None:
+    text = f"corpus:\n  source: en\n  target: de\n  train:\n  - a\n  - {{name: b, tag: '{tag}'}}\n"
+    assert problems(tmp_path, text) == [
+        f"my.yaml:6: corpus.train.1: tag: '{tag}' is no tag: write one word such as <2de>, >>de<<, __de__ or <BT>, "
+        "with 2 to 16 letters, digits, _ or - between its marks"
+    ]
 
 
 def test_a_part_of_the_training_text_is_found_by_its_own_line(tmp_path: Path) -> None:

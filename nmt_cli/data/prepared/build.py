@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 from nmt_cli.data import SIDES
 from nmt_cli.data.augmentation import AugmentConfig
 from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, CleanText, draw_held_out, read_written_lines, source_keys
-from nmt_cli.data.cleaning import NO_PROFILE, NOT_UTF8, PAIR_MARK, CorpusCleaner, make_pair_filter, measure_corpus
+from nmt_cli.data.cleaning import NOT_UTF8, PAIR_MARK, CorpusCleaner, make_pair_filter, measure_corpus
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.filtering.corpus_profile import CorpusProfile
 from nmt_cli.data.known_words import WordSet, unknown_share
-from nmt_cli.data.language_tags import find_language_tags, tagged_share
+from nmt_cli.data.language_tags import find_language_tags, split_tag, tagged_share
 from nmt_cli.data.letter_case import Truecaser
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import decoded_pairs, read_evaluation_texts
@@ -118,12 +119,12 @@ class _Preparation:
         self.settings, self.corpus, self.folder = settings, corpus, folder
         self.reporter, self.pool = reporter, pool
         self.bad_rows: list[tuple[str, str, BadRows]] = []  # split, label of the text, its bad rows
-        self.profile = NO_PROFILE
+        self.profile = CorpusProfile(tags=settings.corpus.tags)
         if settings.corpus.filters is not None:
             self.profile = measure_corpus(map(self._read_once_more, corpus.train), settings.corpus)
             if (idle := self.profile.idle_filters(settings.corpus.filters)) is not None:
                 reporter.info(f"corpus.filters: {idle}")
-        evaluation_texts = read_evaluation_texts(corpus.evaluation_texts(), settings.corpus)
+        evaluation_texts = read_evaluation_texts(corpus.evaluation_texts(), settings.corpus, self.profile.tags)
         self.cleaner = CorpusCleaner(settings.corpus, evaluation_texts, self.profile)
 
     def run(self) -> dict[str, Any]:
@@ -133,6 +134,8 @@ class _Preparation:
         if pair_count == 0:
             raise self._no_pair_left()
         clean_text = CleanText(self.folder, self._choose_held_out())
+        sample = (clean_text.sample(side, MAX_PROFILE_LINES) for side in SIDES)
+        self.tags = find_language_tags(zip(*sample, strict=True), self.settings.corpus.tags)
         tokenizers = self._obtain_tokenizers(clean_text)
         tokenizers.save(self.folder)
         train_ranges = self._encode_training(tokenizers, clean_ranges, clean_text)
@@ -286,15 +289,18 @@ class _Preparation:
         def sample(side: str) -> Iterator[str]:
             return islice(read_written_lines(self.folder, "train", side), 0, None, stride)
 
+        def source_sample() -> Iterator[str]:
+            return map(self._untagged, sample("source"))
+
         def trained_sample() -> Iterator[str]:
             if self.settings.augment is None:
-                return sample("source")
+                return source_sample()
             blocks = batched(range(0, len(store), stride))
-            return chain.from_iterable(tokenizers.source.decode([store[i].tolist() for i in block]) for block in blocks)
+            decoded = (tokenizers.source.decode([store[i].tolist() for i in block]) for block in blocks)
+            return map(self._untagged, chain.from_iterable(decoded))
 
-        source_words, target_words = (learn_words(sample(side)) for side in SIDES)
-        truecaser = Truecaser.learn(sample("source"), corpus.source)
-        tags = find_language_tags(zip(*map(sample, SIDES), strict=True))
+        source_words, target_words = learn_words(source_sample()), learn_words(sample("target"))
+        truecaser = Truecaser.learn(source_sample(), corpus.source)
         profile = TextProfile(
             corpus.source,
             corpus.target,
@@ -307,11 +313,11 @@ class _Preparation:
             "".join(sorted(self.characters)),
             self.placeholder_pairs,
             self._measure_unknown(tokenizers),
-            added_stops(zip(*map(sample, SIDES), strict=True)),
+            added_stops(zip(source_sample(), sample("target"), strict=True)),
             Truecaser.learn(sample("target"), corpus.target),
-            learn_line_starters(sample("source"), truecaser.forms),
-            tags,
-            tagged_share(sample("source"), tags),
+            learn_line_starters(source_sample(), truecaser.forms),
+            self.tags,
+            tagged_share(sample("source"), self.tags),
         )
         profile.save(self.folder)
         self.profile.save(self.folder)
@@ -323,13 +329,18 @@ class _Preparation:
         lines = [normalize(line.strip()) for line in read_written_lines(self.folder, "dev", "source")]
         fallback_ids = tokenizers.source.fallback_ids
         return UnknownShares(
-            rarely_exceeded([unknown_share(line, [words]) for line in lines]),
+            rarely_exceeded([unknown_share(self._untagged(line), [words]) for line in lines]),
             rarely_exceeded([fallback_share(ids, fallback_ids) for ids in tokenizers.source.encode(lines)]),
         )
 
+    def _untagged(self, source: str) -> str:
+        return split_tag(source, self.tags)[1]
+
     def _encoder(self) -> AbstractContextManager[MapFunction]:
         folder, settings = self.folder.absolute(), self.settings  # workers may have another working directory
-        return self.pool(partial(make_pair_encoder, folder, settings.tokenizer, settings.corpus, settings.augment))
+        return self.pool(
+            partial(make_pair_encoder, folder, settings.tokenizer, settings.corpus, settings.augment, self.tags)
+        )
 
     def _encode_splits(self, tokenizers: Tokenizers, clean_text: CleanText) -> dict[str, int]:
         """Write raw text and ids of the development and test text; the number of pairs of each."""

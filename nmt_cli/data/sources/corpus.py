@@ -111,9 +111,9 @@ def _locate(texts: list[CorpusText], root: Path) -> tuple[LocatedTexts, list[str
     """The located texts of each split, and a message for each text that is missing."""
     located: LocatedTexts = {split: [] for split in SPLITS}
     missing = []
-    for split, source, weight in texts:
+    for split, source, weight, tag in texts:
         try:
-            located[split].append(replace(source.locate(split, root), weight=weight))
+            located[split].append(replace(source.locate(split, root), weight=weight, tag=tag))
         except MissingTextError as error:
             missing.append(f"corpus.{split}: {error}")
     return located, missing
@@ -122,13 +122,25 @@ def _locate(texts: list[CorpusText], root: Path) -> tuple[LocatedTexts, list[str
 def _make_corpus(config: CorpusConfig, located: LocatedTexts, root: Path | None) -> Corpus:
     if config.concatenate > 1 and not located["dev"]:
         raise DataError("corpus.concatenate: needs corpus.dev: pairs held out from joined text share lines with it")
-    train, dev, test = ([_concatenate(text, config) for text in located[split]] for split in SPLITS)
+    train, dev, test = ([_with_examples(text, config) for text in located[split]] for split in SPLITS)
     provenance = tuple(record for source in _sources(config) for record in source.provenance())
     return Corpus(train, dev[0] if dev else None, test[0] if test else None, root, provenance)
 
 
-def _concatenate(text: ParallelText, config: CorpusConfig) -> ParallelText:
-    def read(bad_rows: BadRows) -> Iterator[RawPair]:
-        return join_neighbours(text.read(bad_rows), config.concatenate, config.seed, config.normalization)
+def _with_examples(text: ParallelText, config: CorpusConfig) -> ParallelText:
+    """The text whose pairs are examples: joined with their neighbours, then with a tag before each source."""
+    tag = text.tag
 
-    return text if config.concatenate == 1 else replace(text, read=read)
+    def read(bad_rows: BadRows) -> Iterator[RawPair]:
+        pairs = text.read(bad_rows)
+        if config.concatenate > 1:
+            pairs = join_neighbours(pairs, config.concatenate, config.seed, config.normalization)
+        return pairs if tag is None else (_tagged(pair, tag.encode()) for pair in pairs)
+
+    return text if config.concatenate == 1 and tag is None else replace(text, read=read)
+
+
+def _tagged(pair: RawPair, tag: bytes) -> RawPair:
+    """The pair with the tag before its source, unless its file has it there already."""
+    has_tag = pair.source.lstrip().split(maxsplit=1)[:1] == [tag]
+    return pair if has_tag else pair._replace(source=tag + b" " + pair.source)
