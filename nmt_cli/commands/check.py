@@ -1,7 +1,7 @@
 """nmt check: find in seconds what would go wrong hours into a training. Imports torch only to build the model."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice, pairwise
 from pathlib import Path
@@ -147,7 +147,7 @@ def _check_text(
         yield Finding("error", "corpus.train", "no pair is left to train on")
         return
     try:
-        tokenizers = base_tokenizers or _train_tokenizers(recipe, pairs[:: -(-len(pairs) // MAX_TOKENIZER_PAIRS)])
+        tokenizers = base_tokenizers or _train_tokenizers(recipe, pairs, profile.tags)
     except DataError as error:
         yield _data_error("tokenizer", error)
         return
@@ -211,11 +211,12 @@ def _data_error(section: str, error: DataError) -> Finding:
     return Finding("error", section, str(error))
 
 
-def _train_tokenizers(recipe: Recipe, pairs: list[TextPair]) -> Tokenizers:
+def _train_tokenizers(recipe: Recipe, pairs: list[TextPair], tags: Sequence[str]) -> Tokenizers:
     """Tokenizers like those that preparing trains, from fewer lines and with BPE in place of unigram, which is slow."""
     config = recipe.tokenizer
     fast_config = config.model_copy(update={"type": "bpe"}) if config.type == "unigram" else config
-    return train_tokenizers(lambda side: [pair[SIDES.index(side)] for pair in pairs], fast_config, recipe.corpus)
+    sample = pairs[:: -(-len(pairs) // MAX_TOKENIZER_PAIRS)]
+    return train_tokenizers(lambda side: [pair[SIDES.index(side)] for pair in sample], fast_config, recipe.corpus, tags)
 
 
 def _check_characters(tokenizers: Tokenizers, pairs: list[TextPair]) -> Iterator[Finding]:

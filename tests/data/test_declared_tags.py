@@ -118,9 +118,10 @@ def test_a_tag_hides_no_placeholder_of_the_text_and_is_never_one() -> None:
     assert make("<2de> a dog", "<2de> Hund") == ("<2de> a dog", "<2de> Hund")
 
 
-def prepared(root: Path, name: str = "data", **options: Any) -> PreparedData:
+def prepared(root: Path, tokenizer: dict[str, Any] | None = None, name: str = "data", **options: Any) -> PreparedData:
     config = corpus_config(root, dev="dev", **options)
-    settings = PreparationSettings(config, TokenizerConfig(vocab_size=400), None, AugmentConfig(copies=1))
+    pieces = TokenizerConfig.model_validate({"vocab_size": 400} | (tokenizer or {}))
+    settings = PreparationSettings(config, pieces, None, AugmentConfig(copies=1))
     identity = {"fingerprint": "f00d", "inputs": []}
     return prepare(settings, find_corpus(config, []), root / name, identity, Reporter(quiet=True))
 
@@ -130,9 +131,9 @@ def test_a_run_learns_the_same_of_its_text_with_and_without_tags(tmp_path: Path)
     tagged = [(f"<2de> {source}", target) for source, target in numbers]
     write(tmp_path, a=numbers, tagged=tagged, dev=numbers[:9])
     settings = {"filters": None, "drop_overlap": "none"}
-    plain = prepared(tmp_path, "plain", train=["a"], **settings)
-    declared = prepared(tmp_path, "declared", train=[{"name": "a", "tag": "<2de>"}], **settings)
-    in_text = prepared(tmp_path, "in_text", train=["tagged"], **settings)
+    plain = prepared(tmp_path, name="plain", train=["a"], **settings)
+    declared = prepared(tmp_path, name="declared", train=[{"name": "a", "tag": "<2de>"}], **settings)
+    in_text = prepared(tmp_path, name="in_text", train=["tagged"], **settings)
     profiles = [TextProfile.load(data.folder, corpus_config(tmp_path)) for data in (plain, declared, in_text)]
     assert (declared.folder / "text.json").read_bytes() == (in_text.folder / "text.json").read_bytes()
     assert [profile.truecaser.forms for profile in profiles[1:]] == [profiles[0].truecaser.forms] * 2
@@ -151,6 +152,17 @@ def test_a_tag_of_a_few_lines_is_known_to_the_run(tmp_path: Path) -> None:
     data = prepared(tmp_path, train=["a", {"name": "small", "tag": "<lb>"}])
     profile = TextProfile.load(data.folder, corpus_config(tmp_path))
     assert profile.language_tags == ("<lb>",) and profile.language_tag("<lb> a cow") == "<lb> "
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_declared_and_found_tags_are_pieces_of_the_source(tmp_path: Path, joint: bool) -> None:
+    text = [(f"<2fr> a dog {n}", f"un chien {n}") for n in range(90)]
+    write(tmp_path, a=text, small=[("a cow", "eng Kou")], dev=text[:1])
+    data = prepared(tmp_path, {"joint": joint}, train=["a", {"name": "small", "tag": "<lb>"}])
+    source, target = data.tokenizers.source, data.tokenizers.target
+    assert source.tags == ("<2fr>", "<lb>") and target.tags == (source.tags if joint else ())
+    ids = [data.variants[0][0][index].tolist() for index in (0, data.manifest["train"] - 1)]
+    assert [source.ids_to_tokens(line)[:2] for line in ids] == [[" <2fr>", " a"], [" <lb>", " a"]]
 
 
 def test_the_key_changes_no_fingerprint_where_it_is_not_set() -> None:

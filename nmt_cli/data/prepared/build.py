@@ -1,7 +1,7 @@
 """Prepare a corpus for training: clean it, train the tokenizers, encode and write it, all streamed."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict
 from functools import partial
@@ -98,16 +98,19 @@ def prepare(
 
 
 def train_tokenizers(
-    read_side: Callable[[str], Iterable[str]], config: TokenizerConfig, corpus: CorpusConfig
+    read_side: Callable[[str], Iterable[str]], config: TokenizerConfig, corpus: CorpusConfig, tags: Sequence[str]
 ) -> Tokenizers:
-    """Tokenizers for the text that `read_side` yields of source or target, from the beginning at each call."""
+    """Tokenizers for the text that `read_side` yields of source or target, from the beginning at each call.
+
+    That of the source has a piece for each of the `tags`.
+    """
     nfc = corpus.normalization.unicode != "none"
     train = partial(train_tokenizer, config=config, nfc=nfc, placeholders=corpus.placeholders > 0)
     if config.joint:
-        joint_tokenizer = train(lambda: chain.from_iterable(map(read_side, SIDES)))
+        joint_tokenizer = train(lambda: chain.from_iterable(map(read_side, SIDES)), tags=tags)
         return Tokenizers(joint_tokenizer, joint_tokenizer)
-    source_tokenizer, target_tokenizer = (train(partial(read_side, side)) for side in SIDES)
-    return Tokenizers(source_tokenizer, target_tokenizer)
+    source, target = SIDES
+    return Tokenizers(train(partial(read_side, source), tags=tags), train(partial(read_side, target)))
 
 
 class _Preparation:
@@ -233,7 +236,9 @@ class _Preparation:
             return tokenizers
         config = self.settings.tokenizer
         self.reporter.info(f"training a {config.type} tokenizer")
-        return train_tokenizers(lambda side: clean_text.sample(side, config.sample_lines), config, self.settings.corpus)
+        return train_tokenizers(
+            lambda side: clean_text.sample(side, config.sample_lines), config, self.settings.corpus, self.tags
+        )
 
     def _encode_training(
         self, tokenizers: Tokenizers, clean_ranges: list[PairRange], clean_text: CleanText

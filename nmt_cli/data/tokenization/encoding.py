@@ -59,7 +59,8 @@ class WordCache:
 
 def _pre_tokenizes_like_ours(tokenizer: TextTokenizer) -> bool:
     """Whether a tokenizer splits text into words as those trained here do; imported ones may not."""
-    references = [json.loads(build_backend(models.BPE(), nfc=nfc).to_str()) for nfc in (True, False)]
+    backends = (build_backend(models.BPE(), nfc=nfc, tags=tokenizer.tags) for nfc in (True, False))
+    references = [json.loads(backend.to_str()) for backend in backends]
     content = json.loads(tokenizer.backend.to_str())
     keys = ("normalizer", "pre_tokenizer", "post_processor", "added_tokens")
     return any(all(content[key] == reference[key] for key in keys) for reference in references)
