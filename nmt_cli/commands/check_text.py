@@ -52,11 +52,11 @@ def check_corpus(corpus: Corpus, stats_by_split: dict[str, list[ParallelTextStat
         for stats in texts:
             yield Finding("note", f"corpus.{split}", f"{stats.label}: {pluralize(stats.pair_count, 'pair')}")
             yield from _check_parallel_text(split, stats)
-    if corpus.dev is None:
+    if not corpus.dev:
         total = sum(stats.pair_count for stats in stats_by_split["train"])
         held_out = pluralize(held_out_count(total), "training pair")
         yield Finding("note", "corpus.dev", f"none: about {held_out} will be held out")
-    if corpus.test is None:
+    if not corpus.test:
         yield Finding("warning", "corpus.test", "none: training ends without a test score")
 
 

@@ -14,7 +14,7 @@ from nmt_cli.data.sources.config import Download, ParallelTextConfig
 from nmt_cli.errors import DataError
 
 if TYPE_CHECKING:
-    from nmt_cli.data.sources.parse import CorpusText
+    from nmt_cli.data.sources.parse import CorpusText, TextValue
 
 
 class CorpusConfig(Section):
@@ -33,11 +33,11 @@ class CorpusConfig(Section):
     """Target language code, which is also the ending of the target files."""
     train: str | tuple[str | ParallelTextConfig, ...] = "train"
     """Training text: a base name, or a list of base names and of texts with weights."""
-    dev: str | ParallelTextConfig | None = None
-    """Development text; null: held out from the training text (1 %, at most 2,000 pairs; of small corpora 5 %, at most
-    200)."""
-    test: str | ParallelTextConfig | None = None
-    """Test text, scored at the end of training."""
+    dev: str | ParallelTextConfig | tuple[str | ParallelTextConfig, ...] | None = None
+    """Development text, or a list of texts, one after the other; null: held out from the training text (1 %, at most
+    2,000 pairs; of small corpora 5 %, at most 200)."""
+    test: str | ParallelTextConfig | tuple[str | ParallelTextConfig, ...] | None = None
+    """Test text, scored at the end of training; of a list of texts, also each of them."""
     download: Download | None = None
     """Where to download files that are missing."""
     concatenate: int = Field(default=1, ge=1, le=100)
@@ -72,13 +72,11 @@ class CorpusConfig(Section):
     """Determines which pairs are held out, concatenated, augmented and given placeholders; training.seed draws the
     fractions of weights."""
 
-    @field_validator("train")
+    @field_validator("train", "dev", "test")
     @classmethod
-    def _name_entries(
-        cls, value: str | tuple[str | ParallelTextConfig, ...]
-    ) -> str | tuple[str | ParallelTextConfig, ...]:
-        """A text in the list is a base name, as in {name: text}."""
-        if isinstance(value, str):
+    def _name_entries(cls, value: "TextValue") -> "TextValue":
+        """A text in a list is a base name, as in {name: text}."""
+        if not isinstance(value, tuple):
             return value
         return tuple(ParallelTextConfig(name=entry) if isinstance(entry, str) else entry for entry in value)
 
@@ -91,8 +89,7 @@ class CorpusConfig(Section):
                 messages.append(f"{key}: scores: only for training text")
             elif entry.scores is not None and self.concatenate > 1:
                 messages.append(f"{key}: scores: not with concatenate, which joins lines")
-        if self.train == ():
-            messages.append("train: the list is empty")
+        messages += [f"{key}: the list is empty" for key in ("train", "dev", "test") if getattr(self, key) == ()]
         if self.name is not None:
             from nmt_cli.data.sources.parse import parse_corpus_name
 
@@ -128,7 +125,7 @@ class CorpusConfig(Section):
         for split, value in (("train", self.train), ("dev", self.dev), ("test", self.test)):
             for index, entry in enumerate(value if isinstance(value, tuple) else (value,)):
                 if isinstance(entry, ParallelTextConfig):
-                    yield f"{split}[{index}]" if isinstance(value, tuple) else split, entry
+                    yield f"{split}.{index}" if isinstance(value, tuple) else split, entry
 
     @property
     def tags(self) -> tuple[str, ...]:

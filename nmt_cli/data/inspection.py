@@ -113,7 +113,10 @@ def inspect_corpus(
     usual = profile
     if not _are_as_said(training_stats, config, profile):
         usual = replace(profile, language_model=None, scripts=None, length_ratio=None)
-    stats |= {name: [inspect_text(text, config, max_pairs, usual)] for name, text in evaluation_texts.items()}
+    stats |= {
+        split: [inspect_text(text, config, max_pairs, usual) for text in texts]
+        for split, texts in evaluation_texts.items()
+    }
     return stats, overlap, profile
 
 

@@ -4,8 +4,9 @@ Texts are compared as 8-byte hashes of their normalised form, so memory depends 
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from nmt_cli.data.config import CorpusConfig
@@ -117,12 +118,17 @@ class EvaluationText:
 
 
 def read_evaluation_texts(
-    texts: Mapping[str, ParallelText], config: CorpusConfig, tags: Collection[str]
+    texts_by_split: Mapping[str, Sequence[ParallelText]], config: CorpusConfig, tags: Collection[str]
 ) -> list[EvaluationText]:
     """What is to be known of the development and test text, by split, before training text is cleaned."""
     return [
-        EvaluationText.read(split, decoded_pairs(text, BadRows(config.max_bad_rows)), config.normalization, tags)
-        for split, text in texts.items()
+        EvaluationText.read(
+            split,
+            chain.from_iterable(decoded_pairs(text, BadRows(config.max_bad_rows)) for text in texts),
+            config.normalization,
+            tags,
+        )
+        for split, texts in texts_by_split.items()
     ]
 
 

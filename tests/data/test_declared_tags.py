@@ -35,9 +35,7 @@ def write(root: Path, **texts: list[tuple[str, str]]) -> None:
 
 
 def sources(config: CorpusConfig, split: str = "train") -> list[str]:
-    texts = getattr(find_corpus(config, []), split)
-    texts = texts if isinstance(texts, list) else [texts]
-    return [pair.source.decode() for text in texts for pair in text.read(BadRows())]
+    return [pair.source.decode() for text in getattr(find_corpus(config, []), split) for pair in text.read(BadRows())]
 
 
 def test_a_tag_stands_before_each_source_of_its_entry(tmp_path: Path) -> None:
@@ -47,6 +45,9 @@ def test_a_tag_stands_before_each_source_of_its_entry(tmp_path: Path) -> None:
     assert sources(config) == ["<2de> one", "<2de> two", "<2de> ", ">>fr<< one", "one"]
     assert (sources(config, "dev"), sources(config, "test")) == (["__de__ ten"], ["ten"])
     assert config.tags == ("<2de>", ">>fr<<", "__de__")
+    train += [{"name": "b", "tag": ">>fr<<"}]
+    labels = [text.label for text in find_corpus(corpus_config(tmp_path, train=train), []).train]
+    assert labels == ["a.en", "b.en >>fr<<", "b.en", "b.en >>fr<< (2)"]
 
 
 def test_examples_of_several_lines_have_the_tag_once(tmp_path: Path) -> None:
@@ -177,4 +178,8 @@ def test_a_tag_of_no_training_text_is_warned_of(tmp_path: Path) -> None:
         tmp_path, train=[{"name": "a", "tag": "<2de>"}], dev={"name": "dev", "tag": "<de>"}
     ).warnings()
     assert warning == "dev: tag: <de> is that of no entry of train"
+    (warning,) = corpus_config(
+        tmp_path, train=[{"name": "a", "tag": "<2de>"}], test=["a", {"name": "b", "tag": "<BT>"}]
+    ).warnings()
+    assert warning == "test.1: tag: <BT> is that of no entry of train"
     assert corpus_config(tmp_path, train=["in_text"], dev={"name": "dev", "tag": "<de>"}).warnings() == []

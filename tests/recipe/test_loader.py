@@ -121,8 +121,10 @@ def test_a_file_whose_name_is_not_utf8_needs_a_name_in_the_recipe(tmp_path: Path
 
 
 CORPUS: list[tuple[str, list[str]]] = [
-    ("dev: 5", ["corpus.dev: should be text or a mapping, not 5"]),
-    ("dev: [val]", ['corpus.dev: should be text or a mapping, not the list ["val"]']),
+    ("dev: 5", ["corpus.dev: should be text or a mapping or a list, not 5"]),
+    ("dev: [5]", ["corpus.dev.0: should be text or a mapping, not 5"]),
+    ("dev: [], test: []", ["corpus.dev: the list is empty", "corpus.test: the list is empty"]),
+    ("test: [a, {name: b, scores: s, min_score: 1}]", ["corpus.test.1: scores: only for training text"]),
     ("train: {name: a}", ['corpus.train: should be text or a list, not the mapping {"name": "a"}']),
     ("train: [7]", ["corpus.train.0: should be text or a mapping, not 7"]),
     ("train: []", ["corpus.train: the list is empty"]),
@@ -146,7 +148,7 @@ CORPUS: list[tuple[str, list[str]]] = [
     ("dev: 5, train: {}, tset: a", [
         "corpus.tset: unknown key; did you mean test?",
         "corpus.train: should be text or a list, not the mapping {}",
-        "corpus.dev: should be text or a mapping, not 5"]),
+        "corpus.dev: should be text or a mapping or a list, not 5"]),
 ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from nmt_cli.data.language_tags import find_language_tags, split_tag, tagged_sha
 from nmt_cli.data.letter_case import Truecaser
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import decoded_pairs, read_evaluation_texts
-from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, SequenceStore
+from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, SequenceStore, TextRange
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
 from nmt_cli.data.sentences.abbreviations import learn_words
 from nmt_cli.data.sentences.missing_stops import learn_line_starters
@@ -142,7 +142,7 @@ class _Preparation:
         tokenizers = self._obtain_tokenizers(clean_text)
         tokenizers.save(self.folder)
         train_ranges = self._encode_training(tokenizers, clean_ranges, clean_text)
-        splits = self._encode_splits(tokenizers, clean_text)
+        splits, split_texts = self._encode_splits(tokenizers, clean_text)
         clean_text.remove()
         self._write_profile(tokenizers)
         return {
@@ -152,6 +152,7 @@ class _Preparation:
             "read_by_text": self.read_by_text,
             "train": train_ranges[-1].end,
             "splits": splits,
+            "split_texts": split_texts,
             "held_out": len(clean_text.held_out),
             "filters": {name: asdict(filter_stats) for name, filter_stats in self.cleaner.report.items()},
             "bad_rows": [
@@ -213,7 +214,7 @@ class _Preparation:
 
     def _choose_held_out(self) -> frozenset[int]:
         """Pairs that serve as development text if the recipe names none."""
-        if self.corpus.dev is not None:
+        if self.corpus.dev:
             return frozenset()
         corpus = self.settings.corpus
         keys, unrepeated_only = source_keys(self.folder, corpus.seed), corpus.drop_overlap != "none"
@@ -347,29 +348,43 @@ class _Preparation:
             partial(make_pair_encoder, folder, settings.tokenizer, settings.corpus, settings.augment, self.tags)
         )
 
-    def _encode_splits(self, tokenizers: Tokenizers, clean_text: CleanText) -> dict[str, int]:
-        """Write raw text and ids of the development and test text; the number of pairs of each."""
-        sizes = {}
-        normalize = Normalizer(self.settings.corpus.normalization)
-        splits: dict[str, Iterator[tuple[str, str]]] = {}
-        if self.corpus.dev is None:
-            splits["dev"] = (pair for pair, held_out in clean_text.pairs() if held_out)
-        for name, text in self.corpus.evaluation_texts().items():
-            splits[name] = decoded_pairs(text, self._bad_rows(name, text.label))
-        for name, pairs in splits.items():
+    def _encode_splits(
+        self, tokenizers: Tokenizers, clean_text: CleanText
+    ) -> tuple[dict[str, int], dict[str, list[dict[str, Any]]]]:
+        """Write raw text and ids of the development and test text; the number of pairs of each, and where its texts
+        are."""
+        sizes: dict[str, int] = {}
+        split_texts: dict[str, list[dict[str, Any]]] = {}
+        splits: dict[str, list[tuple[str, Iterator[tuple[str, str]]]]] = {}
+        if not self.corpus.dev:
+            splits["dev"] = [("held out", (pair for pair, held_out in clean_text.pairs() if held_out))]
+        for name, texts in self.corpus.evaluation_texts().items():
+            splits[name] = [(text.label, decoded_pairs(text, self._bad_rows(name, text.label))) for text in texts]
+        for name, labelled_pairs in splits.items():
+            ranges = []
             with TextWriter(self.folder, name) as text_writer:
-                for pair in pairs:
-                    text_writer.write(*pair)
-            if text_writer.line_count == 0:
-                raise DataError(f"corpus.{name}: the text is empty")
+                for label, pairs in labelled_pairs:
+                    first = text_writer.line_count
+                    for pair in pairs:
+                        text_writer.write(*pair)
+                    ranges.append(TextRange(label, first, text_writer.line_count))
+                    if text_writer.line_count == first:
+                        where = f"{label}: " if len(labelled_pairs) > 1 else ""
+                        raise DataError(f"corpus.{name}: {where}the text is empty")
             sizes[name] = text_writer.line_count
-            for side in SIDES:
-                tokenizer = getattr(tokenizers, side)
-                with SequenceWriter(self.folder, f"{name}.{side}", tokenizer.vocab_size) as writer:
-                    for block in batched(read_written_lines(self.folder, name, side)):
-                        for ids in tokenizer.encode([normalize(line.strip()) for line in block]):
-                            writer.write(ids)
-        return sizes
+            if len(ranges) > 1:
+                split_texts[name] = [text_range._asdict() for text_range in ranges]
+            self._encode_split(name, tokenizers)
+        return sizes, split_texts
+
+    def _encode_split(self, name: str, tokenizers: Tokenizers) -> None:
+        normalize = Normalizer(self.settings.corpus.normalization)
+        for side in SIDES:
+            tokenizer = getattr(tokenizers, side)
+            with SequenceWriter(self.folder, f"{name}.{side}", tokenizer.vocab_size) as writer:
+                for block in batched(read_written_lines(self.folder, name, side)):
+                    for ids in tokenizer.encode([normalize(line.strip()) for line in block]):
+                        writer.write(ids)
 
 
 def _with_results(

@@ -10,12 +10,7 @@ from nmt_cli.data.language_tags import is_tag
 FORMATS = ("tsv", "jsonl", "tmx")
 KEY_FORMATS = {"columns": ("tsv", "jsonl"), "header": ("tsv",), "quotes": ("tsv",), "inline": ("tmx",)}
 SCORE_KEYS = ("scores", "min_score", "keep_share", "baseline")
-LATER_KEYS = (
-    "tmx",
-    *KEY_FORMATS,
-    *SCORE_KEYS,
-    "tag",
-)  # added later, left out of what is written where they say nothing
+LATER_KEYS = ("tmx", *KEY_FORMATS, *SCORE_KEYS, "tag")  # added later, not written where they say nothing
 
 
 class ParallelTextConfig(Section):

@@ -1,6 +1,7 @@
 """A recipe's corpus: every text of its corpus section, downloaded if necessary and located."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,18 +25,18 @@ class Corpus:
     """Everything that a recipe's corpus section names, located but not yet read."""
 
     train: list[ParallelText]
-    dev: ParallelText | None
-    test: ParallelText | None
+    dev: list[ParallelText]  # empty: held out from the training text
+    test: list[ParallelText]
     root: Path | None = None  # the folder that relative paths start from
     provenance: tuple[dict[str, Any], ...] = ()  # where downloaded text came from
 
-    def evaluation_texts(self) -> dict[str, ParallelText]:
-        """The development and test text by split, as far as there are any."""
-        return {split: text for split, text in (("dev", self.dev), ("test", self.test)) if text is not None}
+    def evaluation_texts(self) -> dict[str, list[ParallelText]]:
+        """The texts of the development and test text by split, as far as there are any."""
+        return {split: texts for split, texts in (("dev", self.dev), ("test", self.test)) if texts}
 
     def files(self) -> list[Path]:
         """Every file that is read."""
-        texts = [*self.train, *self.evaluation_texts().values()]
+        texts = [*self.train, *self.dev, *self.test]
         return list(dict.fromkeys(file for text in texts for file in text.files))
 
 
@@ -122,9 +123,22 @@ def _locate(texts: list[CorpusText], root: Path) -> tuple[LocatedTexts, list[str
 def _make_corpus(config: CorpusConfig, located: LocatedTexts, root: Path | None) -> Corpus:
     if config.concatenate > 1 and not located["dev"]:
         raise DataError("corpus.concatenate: needs corpus.dev: pairs held out from joined text share lines with it")
-    train, dev, test = ([_with_examples(text, config) for text in located[split]] for split in SPLITS)
+    train, dev, test = (
+        [_with_examples(text, config) for text in _with_distinct_labels(located[split])] for split in SPLITS
+    )
     provenance = tuple(record for source in _sources(config) for record in source.provenance())
-    return Corpus(train, dev[0] if dev else None, test[0] if test else None, root, provenance)
+    return Corpus(train, dev, test, root, provenance)
+
+
+def _with_distinct_labels(texts: list[ParallelText]) -> list[ParallelText]:
+    """The texts, those of the same label with their tag, and a number where that is the same, too."""
+    counts = Counter(text.label for text in texts)
+    labels = [f"{text.label} {text.tag}" if text.tag and counts[text.label] > 1 else text.label for text in texts]
+    earlier = [labels[:index].count(label) for index, label in enumerate(labels)]
+    return [
+        replace(text, label=f"{label} ({count + 1})" if count else label)
+        for text, label, count in zip(texts, labels, earlier, strict=True)
+    ]
 
 
 def _with_examples(text: ParallelText, config: CorpusConfig) -> ParallelText:

@@ -97,7 +97,7 @@ def _no_room(config: TokenizerConfig, reserved: list[str], min_characters: int) 
         f"{len(SPECIAL_TOKENS)} specials",
         f"{len(BYTE_TOKENS)} bytes",
         *([f"{placeholders} placeholders"] if placeholders else []),
-        *([f"{pluralize(tags, 'tag')}"] if tags else []),
+        *([pluralize(tags, "tag")] if tags else []),
         f"the {min_characters} characters that make up {MIN_COVERAGE:.0%} of the text",
         *([f"half as many longer subwords ({longer_subwords})"] if longer_subwords else []),
     ]
