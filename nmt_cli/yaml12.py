@@ -20,6 +20,7 @@ _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SURROGATE = re.compile("[\ud800-\udfff]")  # no text: it cannot be written as UTF-8
+_NOT_PLAIN = re.compile("found character '[>@`%|]' that cannot|expected chomping")  # of PyYAML's messages
 _SPECIAL_FLOAT = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
@@ -38,7 +39,8 @@ def read_yaml(text: str) -> tuple[Any, LineNumbers]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         location = f"line {mark.line + 1}: " if mark else ""
-        raise YamlError(f"{location}not YAML: {error.problem}") from error
+        advice = "; put a value that begins like this in quotes" if _NOT_PLAIN.search(str(error.problem)) else ""
+        raise YamlError(f"{location}not YAML: {error.problem}{advice}") from error
     except yaml.YAMLError as error:
         raise YamlError(f"not YAML: {error}".replace("\n", " ")) from error
     line_numbers: LineNumbers = {}

@@ -5,15 +5,17 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from nmt_cli.commands.doctor import EXTRAS
 from nmt_cli.recipe.docs import recipe_reference
-from nmt_cli.recipe.loader import SECTIONS, load_recipe
+from nmt_cli.recipe.loader import SECTIONS, build_recipe, load_recipe
 from nmt_cli.recipe.paths import shipped_recipes
 from nmt_cli.runs.setup import CHANGEABLE_ON_RESUME
+from nmt_cli.yaml12 import read_yaml
 from tools.readme_picture import picture
 
 ROOT = Path(__file__).parent.parent
@@ -104,6 +106,14 @@ def test_the_example_script_translates_three_sentences_and_shows_their_attention
     page = readme_run[0] / "runs/quickstart/attention.html"
     assert done.stdout.decode().endswith(": runs/quickstart/attention.html\n")
     assert page.read_text().count('"name":"line ') == 3
+
+
+def test_the_corpus_of_several_languages_is_one() -> None:
+    page = (ROOT / "docs/training.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"(    corpus:\n(?:      .*\n)+)", page)
+    recipe = build_recipe({"name": "many", **read_yaml(textwrap.dedent(block))[0]})
+    assert recipe.corpus.tags == ("<2de>", "<2fr>") and recipe.corpus.warnings() == []
+    assert len(recipe.corpus.texts()) == 6
 
 
 def test_the_map_of_packages_is_the_tree() -> None:

@@ -44,7 +44,21 @@ REFUSED: list[tuple[str, str]] = [
     ("a: b: c", "line 1: not YAML"),
     ("a: 1\n--- \nb: 2", "line 2: not YAML"),
     ("a: \x00", "not YAML"),
-    ("a: @x", "line 1: not YAML"),
+    (
+        "a: @x",
+        "line 1: not YAML: found character '@' that cannot start any token; put a value that begins like this in "
+        "quotes",
+    ),
+    (
+        "\na: {tag: >>de<<}",
+        "line 2: not YAML: found character '>' that cannot start any token; put a value that begins "
+        "like this in quotes",
+    ),
+    (
+        "a: >>de<<",
+        "line 1: not YAML: expected chomping or indentation indicators, but found '>'; put a value that begins "
+        "like this in quotes",
+    ),
     ("\na: " + "9" * 5000, "line 2: a number with too many digits"),
     ("a: " + "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), "line 1: nested too deeply"),
     ("x" * (MAX_CHARACTERS + 1), "longer than 1,000,000 characters"),

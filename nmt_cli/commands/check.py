@@ -1,7 +1,7 @@
 """nmt check: find in seconds what would go wrong hours into a training. Imports torch only to build the model."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice, pairwise
 from pathlib import Path
@@ -147,11 +147,11 @@ def _check_text(
         yield Finding("error", "corpus.train", "no pair is left to train on")
         return
     try:
-        tokenizers = base_tokenizers or _train_tokenizers(recipe, pairs[:: -(-len(pairs) // MAX_TOKENIZER_PAIRS)])
+        tokenizers = base_tokenizers or _train_tokenizers(recipe, pairs, profile.tags)
     except DataError as error:
         yield _data_error("tokenizer", error)
         return
-    if corpus.dev is None:
+    if not corpus.dev:
         if len(pairs) == 1:
             yield Finding("error", "corpus.train", "one pair is too few to hold out development text")
         total_pairs = sum(stats.pair_count for stats in stats_by_split["train"])
@@ -179,7 +179,7 @@ def _make_sample(
     pair_counts = [len(stats.clean_pairs) for stats in training_stats]
     scales = [stats.pair_count / max(1, stats.inspected_pairs) for stats in training_stats]
     clean_pairs = int(np.dot(pair_counts, scales))
-    held_out_pairs = held_out_count(clean_pairs) if corpus.dev is None and clean_pairs > 1 else 0
+    held_out_pairs = held_out_count(clean_pairs) if not corpus.dev and clean_pairs > 1 else 0
     weights = [text.weight * (1 - held_out_pairs / clean_pairs) for text in corpus.train]
     return _CorpusSample(
         tokenizers,
@@ -188,15 +188,16 @@ def _make_sample(
         np.repeat(scales, pair_counts),
         np.repeat(weights, pair_counts),
         all(stats.inspected_pairs == stats.pair_count for stats in training_stats),
-        None if corpus.dev is None else _longest_pair(tokenizers, corpus.dev, config),
+        _longest_pair(tokenizers, corpus.dev, config) if corpus.dev else None,
     )
 
 
-def _longest_pair(tokenizers: Tokenizers, text: ParallelText, config: CorpusConfig) -> tuple[int, int]:
+def _longest_pair(tokenizers: Tokenizers, texts: Sequence[ParallelText], config: CorpusConfig) -> tuple[int, int]:
     """The most subwords of a source and of a target of the development text, which is not filtered."""
     normalize = Normalizer(config.normalization)
     pairs = [
         (normalize(source.strip()), normalize(target.strip()))
+        for text in texts
         for source, target in islice(decoded_pairs(text, BadRows(config.max_bad_rows)), MAX_SAMPLE_PAIRS)
     ]
     source, target = token_lengths(tokenizers, pairs)
@@ -211,11 +212,12 @@ def _data_error(section: str, error: DataError) -> Finding:
     return Finding("error", section, str(error))
 
 
-def _train_tokenizers(recipe: Recipe, pairs: list[TextPair]) -> Tokenizers:
+def _train_tokenizers(recipe: Recipe, pairs: list[TextPair], tags: Sequence[str]) -> Tokenizers:
     """Tokenizers like those that preparing trains, from fewer lines and with BPE in place of unigram, which is slow."""
     config = recipe.tokenizer
     fast_config = config.model_copy(update={"type": "bpe"}) if config.type == "unigram" else config
-    return train_tokenizers(lambda side: [pair[SIDES.index(side)] for pair in pairs], fast_config, recipe.corpus)
+    sample = pairs[:: -(-len(pairs) // MAX_TOKENIZER_PAIRS)]
+    return train_tokenizers(lambda side: [pair[SIDES.index(side)] for pair in sample], fast_config, recipe.corpus, tags)
 
 
 def _check_characters(tokenizers: Tokenizers, pairs: list[TextPair]) -> Iterator[Finding]:

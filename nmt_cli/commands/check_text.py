@@ -52,11 +52,11 @@ def check_corpus(corpus: Corpus, stats_by_split: dict[str, list[ParallelTextStat
         for stats in texts:
             yield Finding("note", f"corpus.{split}", f"{stats.label}: {pluralize(stats.pair_count, 'pair')}")
             yield from _check_parallel_text(split, stats)
-    if corpus.dev is None:
+    if not corpus.dev:
         total = sum(stats.pair_count for stats in stats_by_split["train"])
         held_out = pluralize(held_out_count(total), "training pair")
         yield Finding("note", "corpus.dev", f"none: about {held_out} will be held out")
-    if corpus.test is None:
+    if not corpus.test:
         yield Finding("warning", "corpus.test", "none: training ends without a test score")
 
 
@@ -96,7 +96,7 @@ def check_content(
     recommended = set()
     for split, texts in stats_by_split.items():
         for stats in texts:
-            yield from _check_languages(split, stats, corpus, is_multilingual=profile.is_multilingual)
+            yield from _check_languages(split, stats, corpus, profile)
             for finding in _check_pairs(split, stats, corpus):
                 yield finding
                 if finding.key is not None and finding.level == "warning" and split == "train":
@@ -126,17 +126,18 @@ def _filter_thresholds(corpus: CorpusConfig) -> dict[str, float]:
 
 
 def _check_languages(
-    split: str, stats: ParallelTextStats, corpus: CorpusConfig, *, is_multilingual: bool
+    split: str, stats: ParallelTextStats, corpus: CorpusConfig, profile: CorpusProfile
 ) -> Iterator[Finding]:
     key = f"corpus.{split}"
     if stats.is_one_file:
         is_meant = split == "train" and corpus.filters is not None and corpus.filters.copies is None
         yield Finding("note" if is_meant else "warning", key, f"{stats.label}: the same file is source and target")
-    if stats.is_one_file or is_multilingual:
+    if stats.is_one_file or profile.is_multilingual:
         return  # the text of one language on both sides, or of several on one
     for index, (side, language) in enumerate(zip(SIDES, corpus.languages, strict=True)):
         texts = [problem.text.split(PAIR_MARK)[index] for problem in stats.problems if problem.name == "language"]
-        if (reason := unlike_said([pair[index] for pair in stats.clean_pairs] or texts, language)) is not None:
+        texts = [pair[index] for pair in stats.clean_pairs] or texts
+        if (reason := unlike_said([*map(profile.untagged, texts)], language)) is not None:
             text = (
                 f"{stats.label}: the {side} does not look like {language}: {reason};"
                 f" check corpus.{side} and the order of the files"

@@ -3,8 +3,9 @@
 import gc
 import platform
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -38,6 +39,8 @@ class TrainingResult:
     folder: Path
     state: TrainingState
     scores: list[Score]
+    scores_by_text: dict[str, list[Score]] = field(default_factory=dict)
+    """Of each text of the test text, where there are several."""
 
 
 def train(
@@ -108,23 +111,25 @@ def _finish(run: TrainingRun, state: TrainingState) -> TrainingResult:
     gc.collect()  # the trainer, which refers to itself, and with it the moments of the optimizer
     return_freed_memory()
     start_time = time.perf_counter()
-    scores = _score_test(run)
+    scores, scores_by_text = _score_test(run)
     test_seconds = time.perf_counter() - start_time
     return_freed_memory()
     run.processes.run_on_main(lambda: _fit_confidence(run, precision, (state.update, checkpoint.update)))
     return_freed_memory()
     if run.processes.is_main:
-        _write_result(run, state, checkpoint, scores, test_seconds)
+        _write_result(run, state, checkpoint, (scores, scores_by_text), test_seconds)
         _export(run)
     signature_suffix = f"recipe:{recipe.hash()}|step:{checkpoint.update}|beam:{recipe.search.beam}"
     for score in scores:
         reporter.info(f"test {score.text}  {score.signature}|{signature_suffix}")
+    for name, text_scores in scores_by_text.items():
+        reporter.info(f"test of {name}: " + ", ".join(score.text for score in text_scores))
     if checkpoint.update == 0:
         reporter.warning("the best checkpoint is the one that training began with: development scores got no better")
     idle_fraction = state.sync_wait_seconds / max(state.training_seconds, 1e-9)
     idle_note = "" if run.processes.is_single else f", {idle_fraction:.1%} of it idle"
     reporter.info(f"{run.folder.path}: done in {state.training_seconds / 60:.1f} minutes of training{idle_note}")
-    return TrainingResult(run.folder.path, state, scores)
+    return TrainingResult(run.folder.path, state, scores, scores_by_text)
 
 
 def _export(run: TrainingRun) -> None:
@@ -140,8 +145,14 @@ def _export(run: TrainingRun) -> None:
 
 
 def _write_result(
-    run: TrainingRun, state: TrainingState, checkpoint: Checkpoint, scores: list[Score], test_seconds: float
+    run: TrainingRun,
+    state: TrainingState,
+    checkpoint: Checkpoint,
+    test_scores: tuple[list[Score], dict[str, list[Score]]],
+    test_seconds: float,
 ) -> None:
+    scores, scores_by_text = test_scores
+    by_text = {name: _as_object(text_scores) for name, text_scores in scores_by_text.items()}
     run.folder.write_json(
         "result.json",
         {
@@ -150,7 +161,8 @@ def _write_result(
             "checkpoint": checkpoint.update,
             "updates": state.update,
             "beam": run.recipe.search.beam,
-            "test": {score.name: asdict(score) for score in scores},
+            "test": _as_object(scores),
+            **({"test_by_text": by_text} if by_text else {}),
             "training_seconds": state.training_seconds,
             "test_seconds": test_seconds,
             "finished": state.stop_reason or "all updates done",
@@ -161,6 +173,10 @@ def _write_result(
             "versions": {"nmt": __version__, "torch": torch.__version__},
         },
     )
+
+
+def _as_object(scores: list[Score]) -> dict[str, Any]:
+    return {score.name: asdict(score) for score in scores}
 
 
 def _fit_confidence(run: TrainingRun, precision: str, updates: tuple[int, int]) -> None:
@@ -187,11 +203,12 @@ def _fit_confidence(run: TrainingRun, precision: str, updates: tuple[int, int]) 
         run.reporter.warning(f"{path}: belongs to other weights: deleted; nmt calibrate makes a new one")
 
 
-def _score_test(run: TrainingRun) -> list[Score]:
-    """Scores of the test text, if there is one; writes the text and its translations into the run folder."""
+def _score_test(run: TrainingRun) -> tuple[list[Score], dict[str, list[Score]]]:
+    """Scores of the test text, if there is one, and of each of its texts, if there are several; writes the text and its
+    translations into the run folder."""
     split = run.data.split("test")
     if split is None:
-        return []
+        return [], {}
     translator = Translator(
         TorchEngine(run.model), run.data.tokenizers, run.recipe.search, run.profile, rescore_canonical=False
     )
@@ -201,4 +218,10 @@ def _score_test(run: TrainingRun) -> list[Score]:
         for name, lines in texts.items():
             atomic_write_text(run.folder.path / f"test.{name}.txt", "".join(f"{line}\n" for line in lines))
     tokenize = run.recipe.training.metric_tokenize or default_bleu_tokenizer(run.recipe.corpus.target)
-    return corpus_scores(hypotheses, [split.references], ["bleu", "chrf"], tokenize=tokenize)
+
+    def scores_of(first: int, end: int) -> list[Score]:
+        references = [split.references[first:end]]
+        return corpus_scores(hypotheses[first:end], references, ["bleu", "chrf"], tokenize=tokenize)
+
+    by_text = {text.name: scores_of(text.first, text.end) for text in split.texts}
+    return scores_of(0, len(split.sources)), by_text

@@ -5,7 +5,7 @@ done to a pair depends on corpus.seed, the copy and the pair alone.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pydantic import Field
 
@@ -47,8 +47,9 @@ class AugmentConfig(Section):
 class Augmenter:
     """Changes pairs of training text for one copy of it."""
 
-    def __init__(self, config: AugmentConfig, corpus: CorpusConfig) -> None:
-        self.config, self.corpus = config, corpus
+    def __init__(self, config: AugmentConfig, corpus: CorpusConfig, tags: Collection[str] = ()) -> None:
+        """Pairs whose sources begin with the same one of the `tags` may be joined, the tag written once."""
+        self.config, self.corpus, self.tags = config, corpus, tags
         self._normalize = Normalizer(corpus.normalization)
         self._title_target = capitalize_words if is_titled(corpus.target) else str
 
@@ -67,11 +68,12 @@ class Augmenter:
         config = self.config
         draw = {kind: rng.random() for kind in ("join", "case", "no_stop", "typos", "spaces")}
         count = rng.randint(2, MAX_JOINED) if draw["join"] < config.join else 1
-        if any(map(leading_tag, block[0][index : index + count])):
-            count = 1
-        source, target = (" ".join(side[index : index + count]) for side in block)
-        tag = leading_tag(source)
-        source = source.removeprefix(tag)
+        sources, targets = (side[index : index + count] for side in block)
+        tag = leading_tag(sources[0])
+        if {leading_tag(source) for source in sources} != {tag} or (tag and tag not in self.tags):
+            sources, targets = sources[:1], targets[:1]  # another language, or markup
+        first, *others = (source.removeprefix(tag) for source in sources)
+        source, target = " ".join([first, *map(str.lstrip, others)]), " ".join(targets)
         if draw["case"] < config.upper:
             source, target = upper_case(source, self.corpus.source), upper_case(target, self.corpus.target)
         elif draw["case"] < config.upper + config.title:

@@ -96,7 +96,7 @@ class PairFilter:
         audit: bool = False,
     ) -> None:
         """In an audit, all filters of content are asked, also those that are off and so drop nothing."""
-        self.config, self.hashes, self.audit = config, hashes, audit
+        self.config, self.hashes, self.profile, self.audit = config, hashes, profile, audit
         self._normalizer = Normalizer(config.normalization)
         filters = config.filters or NO_FILTERS
         self._rules = PairRules(filters, profile, audit=audit)
@@ -143,19 +143,22 @@ class PairFilter:
         names: list[list[str]] = [[] for _ in pairs]
         judged: dict[int, Pair] = {}
         for index, pair in enumerate(pairs):
-            if pair is not None and (reason := self._drop_reason(pair.source, pair.target)) is not None:
+            if pair is None:
+                continue
+            if (reason := self._drop_reason(self.profile.untagged(pair.source), pair.target)) is not None:
                 names[index].append(reason)
-            elif pair is not None:
+            else:
                 judged[index] = pair
         for index, problems in zip(judged, self._rules.problems(list(judged.values())), strict=True):
             names[index] = problems
         return names
 
     def _find_overlap(self, source: str, target: str, line_number: int) -> Overlap | None:
-        source_hash = hash_text(source)
+        text = self.profile.untagged(source)
+        source_hash = hash_text(text)
         if source_hash not in self.hashes.sources:
             return None
-        pair_hash = hash_pair(source, target)
+        pair_hash = hash_pair(text, target)
         is_whole_pair = pair_hash in self.hashes.pairs
         return Overlap(source_hash, pair_hash if is_whole_pair else b"", line_number, f"{source}{PAIR_MARK}{target}")
 
@@ -192,7 +195,9 @@ def measure_corpus(texts: Iterable[Iterable[RawPair]], config: CorpusConfig) -> 
     pairs = [decode(source, target) for source, target, _ in even_sample(chain.from_iterable(texts), SAMPLE_PAIRS)]
     usable = {(pair.source, pair.target): None for pair in pairs if pair is not None and pair.source and pair.target}
     copies_are_meant = (config.filters or NO_FILTERS).copies is None
-    return CorpusProfile.measure(config.languages, list(usable), copies_are_meant=copies_are_meant)
+    return CorpusProfile.measure(
+        config.languages, list(usable), copies_are_meant=copies_are_meant, declared_tags=config.tags
+    )
 
 
 class CorpusCleaner:

@@ -1,5 +1,6 @@
 """The corpus section of a recipe. What interprets its names is imported where it is needed."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
@@ -13,7 +14,7 @@ from nmt_cli.data.sources.config import Download, ParallelTextConfig
 from nmt_cli.errors import DataError
 
 if TYPE_CHECKING:
-    from nmt_cli.data.sources.parse import CorpusText
+    from nmt_cli.data.sources.parse import CorpusText, TextValue
 
 
 class CorpusConfig(Section):
@@ -32,11 +33,11 @@ class CorpusConfig(Section):
     """Target language code, which is also the ending of the target files."""
     train: str | tuple[str | ParallelTextConfig, ...] = "train"
     """Training text: a base name, or a list of base names and texts with weights."""
-    dev: str | ParallelTextConfig | None = None
-    """Development text; null: held out from the training text (1 %, at most 2,000 pairs; of small corpora 5 %, at most
-    200)."""
-    test: str | ParallelTextConfig | None = None
-    """Test text, scored at the end of training."""
+    dev: str | ParallelTextConfig | tuple[str | ParallelTextConfig, ...] | None = None
+    """Development text, or a list of texts; null: held out from the training text (1 %, at most 2,000 pairs; of small
+    corpora 5 %, at most 200)."""
+    test: str | ParallelTextConfig | tuple[str | ParallelTextConfig, ...] | None = None
+    """Test text, or a list of texts, scored at the end of training as a whole and one by one."""
     download: Download | None = None
     """Where to download missing files."""
     concatenate: int = Field(default=1, ge=1, le=100)
@@ -72,32 +73,24 @@ class CorpusConfig(Section):
     """Determines which pairs are held out, concatenated, augmented and given placeholders; training.seed determines
     which pairs a fractional weight selects."""
 
-    @field_validator("train")
+    @field_validator("train", "dev", "test")
     @classmethod
-    def _name_entries(
-        cls, value: str | tuple[str | ParallelTextConfig, ...]
-    ) -> str | tuple[str | ParallelTextConfig, ...]:
-        """A text in the list is a base name, as in {name: text}."""
-        if isinstance(value, str):
+    def _name_entries(cls, value: "TextValue") -> "TextValue":
+        """A text in a list is a base name, as in {name: text}."""
+        if not isinstance(value, tuple):
             return value
         return tuple(ParallelTextConfig(name=entry) if isinstance(entry, str) else entry for entry in value)
 
     def errors(self) -> list[str]:
         """Options that do not fit together."""
         messages = []
-        for index, text_config in enumerate(self.train if isinstance(self.train, tuple) else ()):
-            if isinstance(text_config, str):
-                continue
-            messages += [f"train[{index}]: {message}" for message in text_config.errors()]
-            if self.concatenate > 1 and text_config.scores is not None:
-                messages.append(f"train[{index}]: scores: not with concatenate, which joins lines")
-        for key, eval_config in (("dev", self.dev), ("test", self.test)):
-            if isinstance(eval_config, ParallelTextConfig):
-                messages += [f"{key}: {message}" for message in eval_config.errors()]
-                if eval_config.scores is not None:
-                    messages.append(f"{key}: scores: only for training text")
-        if self.train == ():
-            messages.append("train: the list is empty")
+        for key, entry in self._entries():
+            messages += [f"{key}: {message}" for message in entry.errors()]
+            if entry.scores is not None and not key.startswith("train"):
+                messages.append(f"{key}: scores: only for training text")
+            elif entry.scores is not None and self.concatenate > 1:
+                messages.append(f"{key}: scores: not with concatenate, which joins lines")
+        messages += [f"{key}: the list is empty" for key in ("train", "dev", "test") if getattr(self, key) == ()]
         if self.name is not None:
             from nmt_cli.data.sources.parse import parse_corpus_name
 
@@ -115,6 +108,12 @@ class CorpusConfig(Section):
             for key, language in (("source", self.source), ("target", self.target))
             if not LANGUAGE_CODE.fullmatch(language)
         ]
+        trained_tags = {entry.tag for key, entry in self._entries() if key.startswith("train")} - {None}
+        unknown += [
+            f"{key}: tag: {entry.tag} is that of no entry of train"
+            for key, entry in self._entries()
+            if entry.tag is not None and trained_tags and entry.tag not in trained_tags
+        ]
         if self.name is None:
             return unknown
         from nmt_cli.data.sources.parse import parse_corpus_name
@@ -122,6 +121,18 @@ class CorpusConfig(Section):
         is_complete = parse_corpus_name(self.name, self.languages).is_complete
         keys = ("root", "train", "dev", "test", "download") if is_complete else ("train",)
         return unknown + [f"{key}: does nothing with name: {self.name}" for key in self.non_default(*keys)]
+
+    def _entries(self) -> Iterator[tuple[str, ParallelTextConfig]]:
+        """The entries that are more than a base name, by what names them in messages."""
+        for split, value in (("train", self.train), ("dev", self.dev), ("test", self.test)):
+            for index, entry in enumerate(value if isinstance(value, tuple) else (value,)):
+                if isinstance(entry, ParallelTextConfig):
+                    yield f"{split}.{index}" if isinstance(value, tuple) else split, entry
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that entries put before their sources, sorted."""
+        return tuple(sorted({entry.tag for _, entry in self._entries() if entry.tag is not None}))
 
     @property
     def languages(self) -> Languages:

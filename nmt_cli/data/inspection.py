@@ -61,7 +61,7 @@ def inspect_text(
     cleaner = CorpusCleaner(config, profile=profile, audit=True)
     pairs = text.read(stats.bad_rows)
     if overlap is not None and overlap.texts:
-        pairs = _count_overlap(pairs, text.label, config, overlap)
+        pairs = _count_overlap(pairs, text.label, config, overlap, profile)
     stats.clean_pairs = list(cleaner.clean(_count_pairs(islice(pairs, max_pairs), stats), text.label, keeps=text.keeps))
     stats.dropped = {name: filter_stats for name, filter_stats in cleaner.report.items() if filter_stats.count}
     stats.problems = cleaner.problems
@@ -79,10 +79,10 @@ def _count_pairs(pairs: Iterator[RawPair], stats: ParallelTextStats) -> Iterator
 
 
 def _count_overlap(
-    pairs: Iterator[RawPair], label: str, config: CorpusConfig, overlap: OverlapCounter
+    pairs: Iterator[RawPair], label: str, config: CorpusConfig, overlap: OverlapCounter, profile: CorpusProfile
 ) -> Iterator[RawPair]:
     """The pairs, counted in blocks."""
-    pair_filter = PairFilter(config.model_copy(update={"filters": None}), overlap.hashes())
+    pair_filter = PairFilter(config.model_copy(update={"filters": None}), overlap.hashes(), profile)
     for block in batched(pairs, PAIRS_PER_BLOCK):
         overlap.add(label, pair_filter([(*pair,) for pair in block]).overlaps)
         yield from block
@@ -106,20 +106,24 @@ def inspect_corpus(
     would seem wrong.
     """
     evaluation_texts = corpus.evaluation_texts()
-    overlap = OverlapCounter(read_evaluation_texts(evaluation_texts, config))
     profile = measure_corpus((text.read(BadRows(config.max_bad_rows)) for text in corpus.train), config)
+    overlap = OverlapCounter(read_evaluation_texts(evaluation_texts, config, profile.tags))
     training_stats = [inspect_text(text, config, max_pairs, profile, overlap) for text in corpus.train]
     stats = {"train": training_stats, "dev": [], "test": []}
     usual = profile
-    if not _are_as_said(training_stats, config):
+    if not _are_as_said(training_stats, config, profile):
         usual = replace(profile, language_model=None, scripts=None, length_ratio=None)
-    stats |= {name: [inspect_text(text, config, max_pairs, usual)] for name, text in evaluation_texts.items()}
+    stats |= {
+        split: [inspect_text(text, config, max_pairs, usual) for text in texts]
+        for split, texts in evaluation_texts.items()
+    }
     return stats, overlap, profile
 
 
-def _are_as_said(texts: list[ParallelTextStats], config: CorpusConfig) -> bool:
+def _are_as_said(texts: list[ParallelTextStats], config: CorpusConfig, profile: CorpusProfile) -> bool:
     """Whether nothing speaks against the languages of training texts as a whole."""
-    pairs = [pair for stats in texts if not stats.is_one_file for pair in stats.clean_pairs]
+    clean_pairs = (pair for stats in texts if not stats.is_one_file for pair in stats.clean_pairs)
+    pairs = [(profile.untagged(source), target) for source, target in clean_pairs]
     return all(
         unlike_said([pair[side] for pair in pairs], language) is None for side, language in enumerate(config.languages)
     )

@@ -4,9 +4,13 @@ A model for several languages reads one before each text (Johnson et al. 2017).
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable
 
+from nmt_cli.vocabulary import SPECIAL_TOKENS
+
+_TOKEN_OF_NMT = re.compile(rf"{'|'.join(SPECIAL_TOKENS)}|<0x[0-9A-F]{{2}}>")
 _TAG = re.compile(r"(?:<{1,2}[\w-]{2,16}>{1,2}|>>[\w-]{2,16}<<|__[\w-]{2,16}__)(?=\s|\Z)")
 _CODE = re.compile(r"[^\W\d_]+(?:[-_][^\W_]+)*")  # of a language: what differs between tags of one form
 _SHORT_CODE = re.compile(r"[^\W\d_]{2,3}(?:[-_][^\W_]+)*")  # as languages have, where `strong` or `NAME` is a word
@@ -31,8 +35,25 @@ def leading_tag(text: str) -> str:
     return "" if match is None else match[0]
 
 
-def find_language_tags(pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The tags of a parallel text, sorted; those of small languages may be rare among them.
+def is_tag(word: str) -> bool:
+    """Whether a word has the form of a tag, which no normalisation changes, and is no token of nmt's own (<unk>)."""
+    has_form = word != "" and leading_tag(word) == unicodedata.normalize("NFKC", word) == word
+    return has_form and not _TOKEN_OF_NMT.fullmatch(word)
+
+
+def split_tag(source: str, tags: Collection[str]) -> tuple[str, str]:
+    """What a source begins with, if that is one of the tags, with the space behind it, and the rest."""
+    tag = leading_tag(source) if tags else ""
+    if tag not in tags:
+        return "", source
+    text = source[len(tag) :].lstrip()
+    return source[: len(source) - len(text)], text
+
+
+def find_language_tags(pairs: Iterable[tuple[str, str]], declared: Collection[str] = ()) -> tuple[str, ...]:
+    """The tags of a parallel text, sorted, and those that its recipe has `declared`, whatever the text says.
+
+    Those of small languages may be rare.
 
     Elements of markup are tags only among others of their form, or where they begin most sources.
     """
@@ -51,7 +72,8 @@ def find_language_tags(pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:
         form for form, count in elements.items() if count <= line_count / 2 and others[form] < MIN_SHARE * line_count
     }
     tags = [tag for tag in tags if not (_ELEMENT.fullmatch(tag) and _form(tag) in unlikely)]
-    return tuple(sorted(tags)) if sum(counts[tag] for tag in tags) >= MIN_SHARE * line_count else ()
+    is_tagged = sum(counts[tag] for tag in tags) >= MIN_SHARE * line_count
+    return tuple(sorted({*declared, *(tags if is_tagged else ())}))
 
 
 def _form(tag: str) -> str:

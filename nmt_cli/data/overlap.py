@@ -4,11 +4,13 @@ Texts are compared as 8-byte hashes of their normalised form, so memory depends 
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.language_tags import split_tag
 from nmt_cli.data.normalization import NormalizationConfig, Normalizer
 from nmt_cli.data.sources.bad_rows import BadRows, is_too_many, other_encoding
 from nmt_cli.data.sources.base import ParallelText
@@ -83,11 +85,18 @@ class EvaluationText:
     copies: int = 0  # pairs whose target is their source
 
     @classmethod
-    def read(cls, split: str, pairs: Iterable[tuple[str, str]], normalization: NormalizationConfig) -> "EvaluationText":
-        """Hashes and counts of pairs, normalised as training text is."""
+    def read(
+        cls,
+        split: str,
+        pairs: Iterable[tuple[str, str]],
+        normalization: NormalizationConfig,
+        tags: Collection[str] = (),
+    ) -> "EvaluationText":
+        """Hashes and counts of pairs, normalised as training text is, whatever tag a source begins with."""
         text, normalize = cls(split), Normalizer(normalization)
         for raw_source, raw_target in pairs:
             source, target = normalize(raw_source.strip()), normalize(raw_target.strip())
+            source = split_tag(source, tags)[1]
             text.blank += not (source and target)
             text.copies += source == target != ""
             text.pairs.append(hash_pair(source, target))
@@ -108,11 +117,18 @@ class EvaluationText:
         return problems
 
 
-def read_evaluation_texts(texts: Mapping[str, ParallelText], config: CorpusConfig) -> list[EvaluationText]:
-    """What is to be known of the development and test text, by split, before training text is read."""
+def read_evaluation_texts(
+    texts_by_split: Mapping[str, Sequence[ParallelText]], config: CorpusConfig, tags: Collection[str]
+) -> list[EvaluationText]:
+    """What is to be known of the development and test text, by split, before training text is cleaned."""
     return [
-        EvaluationText.read(split, decoded_pairs(text, BadRows(config.max_bad_rows)), config.normalization)
-        for split, text in texts.items()
+        EvaluationText.read(
+            split,
+            chain.from_iterable(decoded_pairs(text, BadRows(config.max_bad_rows)) for text in texts),
+            config.normalization,
+            tags,
+        )
+        for split, texts in texts_by_split.items()
     ]
 
 

@@ -6,8 +6,10 @@ So a model learns to copy them, and to put them where what they stand for would 
 import random
 import re
 from collections import Counter
+from collections.abc import Collection
 
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.language_tags import split_tag
 from nmt_cli.data.protected_spans import Span, find_emoji, find_spans, join_neighbours
 from nmt_cli.vocabulary import SPAN_PLACEHOLDERS
 
@@ -21,24 +23,26 @@ class PlaceholderMaker:
     """Replaces parts of pairs: words in corpus.placeholders of those that have any in common, and addresses and the
     like in all; what is drawn depends on corpus.seed and the pair alone."""
 
-    def __init__(self, corpus: CorpusConfig) -> None:
-        self.corpus = corpus
+    def __init__(self, corpus: CorpusConfig, tags: Collection[str] = ()) -> None:
+        """Of the `tags` that sources begin with nothing is replaced."""
+        self.corpus, self.tags = corpus, tags
 
     def __call__(self, source: str, target: str) -> tuple[str, str]:
         """The pair with placeholders, or as it is."""
+        rng = random.Random(f"{self.corpus.seed}:{source}\n{target}")
+        tag, source = split_tag(source, self.tags)
         strings = {source[start:end] for start, end in _protected_spans(source, self.corpus.source)}
         strings &= {target[start:end] for start, end in _protected_spans(target, self.corpus.target)}
-        rng = random.Random(f"{self.corpus.seed}:{source}\n{target}")
         if not strings and rng.random() < self.corpus.placeholders:
             words = sorted(_words_once(source) & _words_once(target))
             strings = set(rng.sample(words, min(len(words), rng.randint(1, MAX_WORDS))))
         if not strings or any(source.count(string) != target.count(string) for string in strings):
-            return source, target
+            return tag + source, target
         placeholders = rng.sample(SPAN_PLACEHOLDERS, len(SPAN_PLACEHOLDERS))
         occurrences = [string for string in sorted(strings) for _ in range(source.count(string))]
         for string, placeholder in zip(occurrences, placeholders, strict=False):
             source, target = (text.replace(string, placeholder, 1) for text in (source, target))
-        return source, target
+        return tag + source, target
 
 
 def _protected_spans(text: str, language: str) -> list[Span]:

@@ -41,7 +41,7 @@ def recipe_reference() -> str:
     """A Markdown page: a table for each section and each model."""
     sections: list[tuple[str, type[Section]]] = [
         ("corpus", CorpusConfig),
-        ("corpus.dev, corpus.test, and each entry of the list corpus.train", ParallelTextConfig),
+        ("corpus.train, corpus.dev, corpus.test: each entry that is not a base name", ParallelTextConfig),
         ("corpus.download", Download),
         ("tokenizer", TokenizerConfig),
         *((f"model, type: {name}", config_class(name)) for name in MODELS),

@@ -359,8 +359,7 @@ def _cross_field_errors(sections: dict[str, Any], checked_sections: Sequence[str
     for key, messages in messages_by_section.items():
         for message in messages:
             dotted_key, _, reason = message.partition(": ")
-            elements = dotted_key.replace("[", ".").replace("]", "").split(".")  # train[0] is train.0
-            path = [int(element) if element.isdigit() else element for element in elements]
+            path = [int(element) if element.isdigit() else element for element in dotted_key.split(".")]
             errors.append(_FieldError((key, *path), reason))
     return errors
 

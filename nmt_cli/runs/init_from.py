@@ -9,6 +9,7 @@ from nmt_cli.config import Section
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet, unknown_share
 from nmt_cli.data.language_codes import base_code
+from nmt_cli.data.language_tags import split_tag
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.text_profile import TextProfile, UnknownShares, rarely_exceeded, union_of_characters
@@ -159,7 +160,8 @@ def _unknown_shares(profile: TextProfile, data: PreparedData, words: WordSet | N
     if words is None or split is None or profile.unknown.words is None:
         return profile.unknown
     normalize = Normalizer(profile.normalization)
-    shares = [unknown_share(normalize(line.strip()), [words]) for line in split.sources]
+    untagged = (split_tag(normalize(line.strip()), profile.language_tags)[1] for line in split.sources)
+    shares = [unknown_share(line, [words]) for line in untagged]
     return profile.unknown._replace(words=rarely_exceeded(shares))
 
 

@@ -144,7 +144,7 @@ class _StartedData:
 
 def _shared_text(data: PreparedData, corpus: Corpus, hash_cache: HashCache, base_run: BaseRun) -> str | None:
     """The name of a training file of which the base run was trained on pairs that are held out now, if any."""
-    if corpus.dev is not None or not (base_run.folder.path / "manifest.json").is_file():
+    if corpus.dev or not (base_run.folder.path / "manifest.json").is_file():
         return None
     base_manifest, base_seed = base_run.folder.read_json("manifest.json"), base_run.recipe.corpus.seed
     same_draw = base_manifest.get(HELD_OUT_KEY) == data.manifest[HELD_OUT_KEY]

@@ -16,6 +16,7 @@ from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.prepared.fingerprint import HELD_OUT_KEY
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.text_profile import LANGUAGES_FILE, TextProfile, profile_files
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.device import choose_dtype, device_name, limit_kernel_cache
 from nmt_cli.distributed.process_group import ProcessGroup
 from nmt_cli.errors import DataError, RunError, pluralize
@@ -80,20 +81,9 @@ class TrainingRun:
         folder, data = self.folder, self.data
         recipe_text = self.recipe.to_yaml()  # before the run is written: a path in it may not be UTF-8
         manifest = folder.read_json("manifest.json") if (folder.path / "manifest.json").exists() else None
-        if manifest is not None and manifest.get("fingerprint") != data.fingerprint:
-            raise RunError(
-                f"{folder.path}: was started with prepared data {manifest.get('fingerprint')}, "
-                f"these are {data.fingerprint}",
-                hint="the corpus, tokenizer or augmentation has changed since: undo that, or use another --out",
-            )
         counts = {key: data.manifest[key] for key in COPIED_KEYS if key in data.manifest}
-        changed = [key for key in counts if manifest is not None and manifest.get(key, counts[key]) != counts[key]]
-        if manifest is not None and changed:
-            raise RunError(
-                f"{folder.path}: was started with prepared data that are gone, and prepared anew they differ "
-                f"({changed[0]} was {manifest[changed[0]]}, is {counts[changed[0]]})",
-                hint="prepare them with the version of nmt that the run began with, or use another --out",
-            )
+        if manifest is not None:
+            self._check_data(manifest, counts)
         if not folder.recipe_path.exists():  # it is written last: a run that has it has the other files too
             data.tokenizers.save(folder.path)
             words = training_words(data, find_base_folder(self.recipe))
@@ -116,6 +106,29 @@ class TrainingRun:
             },
         )
         atomic_write_text(folder.recipe_path, recipe_text)
+
+    def _check_data(self, manifest: dict[str, Any], counts: dict[str, Any]) -> None:
+        """RunError if the run was started with other data."""
+        folder, data = self.folder, self.data
+        if manifest.get("fingerprint") != data.fingerprint:
+            raise RunError(
+                f"{folder.path}: was started with prepared data {manifest.get('fingerprint')}, "
+                f"these are {data.fingerprint}",
+                hint="the corpus, tokenizer or augmentation has changed since: undo that, or use another --out",
+            )
+        differences = [
+            f"{key} was {manifest[key]}, is {count}"
+            for key, count in counts.items()
+            if manifest.get(key, count) != count
+        ]
+        if folder.recipe_path.is_file() and Tokenizers.load(folder.path).digest() != data.tokenizers.digest():
+            differences.append("their tokenizer cuts text otherwise")
+        if differences:
+            raise RunError(
+                f"{folder.path}: was started with prepared data that are gone, and prepared anew they differ "
+                f"({differences[0]})",
+                hint="prepare them with the version of nmt that the run began with, or use another --out",
+            )
 
     def _report_summary(self) -> None:
         parameters = sum(parameter.numel() for parameter in self.model.parameters())

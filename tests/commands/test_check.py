@@ -163,6 +163,16 @@ def test_text_that_cannot_be_used_is_found(toy: Path, damage: Any, level: str, a
     assert about in said(findings(toy), level)
 
 
+def test_each_text_of_a_list_is_checked(toy: Path) -> None:
+    for side in ("ab", "ba"):
+        (toy / f"text/empty.{side}").write_text("")
+    corpus = {"root": str(toy / "text"), "source": "ab", "target": "ba", "train": "train"}
+    corpus |= {"dev": ["dev", {"name": "test", "tag": "<2ba>"}], "test": ["test", "empty"]}
+    about = findings(toy, corpus=corpus)
+    assert "corpus.test: empty.ab: the text is empty" in said(about, "error")
+    assert all(f"corpus.dev: {name}.ab: " in said(about, "note") for name in ("dev", "test"))
+
+
 def test_a_single_pair_is_refused_as_training_refuses_it(toy: Path) -> None:
     for side in ("ab", "ba"):
         (toy / f"text/train.{side}").write_text("ba\n")

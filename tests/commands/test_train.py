@@ -22,6 +22,7 @@ from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.distributed.process_group import ProcessGroup
 from nmt_cli.errors import DataError, DeviceError, RunError, UserError
 from nmt_cli.evaluation import metrics
+from nmt_cli.evaluation.metrics import corpus_scores
 from nmt_cli.evaluation.validation import Validator
 from nmt_cli.export import ctranslate2_support
 from nmt_cli.export.cached import AutomaticEngine
@@ -116,6 +117,31 @@ def test_the_run_folder_explains_itself(toy: Path) -> None:
     assert result["recipe_hash"] == recipe.hash() and result["updates"] == 12
     assert "version:" in result["test"]["bleu"]["signature"]
     assert not list(run.rglob("*.pt")) and not list(run.rglob("*.pkl"))
+
+
+def test_each_text_of_the_test_text_is_scored_too(toy: Path) -> None:
+    for side in ("ab", "ba"):
+        shutil.copy(toy / f"text/dev.{side}", toy / f"text/other.{side}")
+    content = in_float32(toy_content(toy / "text", updates=4, samples=0))
+    tagged = {"name": "other", "tag": "<2ba>"}
+    content["corpus"] |= {"train": ["train", {"name": "train", "tag": "<2ba>"}], "dev": ["dev", tagged]}
+    content["corpus"] |= {"test": ["test", tagged, "test"], "drop_overlap": "none"}
+    listener = Listener()
+    result = train(build_recipe(content), toy / "run", listener)
+    written = json.loads((toy / "run/result.json").read_text())
+    assert list(written["test_by_text"]) == ["test.ab", "other.ab", "test.ab (2)"] == list(result.scores_by_text)
+    lines = {
+        name: (toy / f"run/test.{name}.txt").read_text().splitlines() for name in ("source", "target", "hypotheses")
+    }
+    count, others = (len((toy / f"text/{name}.ab").read_text().splitlines()) for name in ("test", "other"))
+    assert len(lines["source"]) == 2 * count + others
+    for name, first, end in (("test.ab", 0, count), ("other.ab", count, count + others)):
+        expected = corpus_scores(lines["hypotheses"][first:end], [lines["target"][first:end]], ["bleu", "chrf"])
+        assert written["test_by_text"][name]["chrf"]["score"] == pytest.approx(expected[1].score)
+        said = f"test of {name}: {expected[0].text}, {expected[1].text}"
+        assert said in listener.said
+    assert written["test_by_text"]["test.ab"] == written["test_by_text"]["test.ab (2)"] != written["test"]
+    assert all(line.startswith("<2ba> ") for line in lines["source"][count : count + others])
 
 
 def test_a_run_of_data_prepared_without_a_list_of_words_has_none(toy: Path) -> None:

@@ -85,8 +85,7 @@ def test_a_recipe_joins_training_development_and_test_text(tmp_path: Path, join:
             (tmp_path / f"{name}.{side}").write_text("".join(f"{n}\n" for n in range(50)))
     config = CorpusConfig(root=str(tmp_path), source="en", target="de", dev="dev", concatenate=join)
     corpus = find_corpus(config, [])
-    assert corpus.dev is not None
-    for part in (corpus.train[0], corpus.dev):
+    for part in (*corpus.train, *corpus.dev):
         longest = max(len(pair.source.split()) for pair in part.read(BadRows()))
         assert longest == join
     embedded = CorpusConfig(name="quickstart", source="en", target="de", concatenate=join)
@@ -103,5 +102,5 @@ def test_joined_text_needs_a_development_text_of_its_own(tmp_path: Path) -> None
     assert str(caught.value) == (
         "corpus.concatenate: needs corpus.dev: pairs held out from joined text would share lines with training text"
     )
-    assert find_corpus(CorpusConfig.model_validate(settings | {"dev": "val"}), []).dev is not None
+    assert find_corpus(CorpusConfig.model_validate(settings | {"dev": "val"}), []).dev
     assert find_corpus(CorpusConfig.model_validate(settings | {"name": "quickstart"}), []).dev

@@ -121,8 +121,10 @@ def test_a_file_whose_name_is_not_utf8_needs_a_name_in_the_recipe(tmp_path: Path
 
 
 CORPUS: list[tuple[str, list[str]]] = [
-    ("dev: 5", ["corpus.dev: should be text or a mapping, not 5"]),
-    ("dev: [val]", ['corpus.dev: should be text or a mapping, not the list ["val"]']),
+    ("dev: 5", ["corpus.dev: should be text or a mapping or a list, not 5"]),
+    ("dev: [5]", ["corpus.dev.0: should be text or a mapping, not 5"]),
+    ("dev: [], test: []", ["corpus.dev: the list is empty", "corpus.test: the list is empty"]),
+    ("test: [a, {name: b, scores: s, min_score: 1}]", ["corpus.test.1: scores: only for training text"]),
     ("train: {name: a}", ['corpus.train: should be text or a list, not the mapping {"name": "a"}']),
     ("train: [7]", ["corpus.train.0: should be text or a mapping, not 7"]),
     ("train: []", ["corpus.train: the list is empty"]),
@@ -132,6 +134,7 @@ CORPUS: list[tuple[str, list[str]]] = [
     ("train: [{name: a}, {}]", ["corpus.train.1: needs exactly one of name, source + target, tsv, "
                                 "jsonl, tmx"]),
     ("train: [{source: a}]", ["corpus.train.0: source and target go together"]),
+    ("dev: {name: a, tag: 5}", ["corpus.dev.tag: should be a string, not 5"]),
     ("dev: {nme: val}", ["corpus.dev.nme: unknown key; did you mean name?"]),
     ("download: {address: x, sha256: {}, licnce: y}",
      ["corpus.download.licnce: unknown key; did you mean licence?"]),
@@ -145,7 +148,7 @@ CORPUS: list[tuple[str, list[str]]] = [
     ("dev: 5, train: {}, tset: a", [
         "corpus.tset: unknown key; did you mean test?",
         "corpus.train: should be text or a list, not the mapping {}",
-        "corpus.dev: should be text or a mapping, not 5"]),
+        "corpus.dev: should be text or a mapping or a list, not 5"]),
 ]  # fmt: skip
 
 
@@ -153,6 +156,15 @@ CORPUS: list[tuple[str, list[str]]] = [
 def test_a_mistake_inside_the_corpus_is_named(text: str, messages: list[str], tmp_path: Path) -> None:
     errors = problems(tmp_path, f"corpus: {{source: en, target: de, {text}}}\n")
     assert sorted(errors) == sorted(f"my.yaml:1: {message}" for message in messages)
+
+
+@pytest.mark.parametrize("tag", ["de", "<2de> ", "<2de> <2fr>", "<a>", "<unk>", "<0x41>", "<2ﬁ>", ""])
+def test_a_tag_that_is_none_is_refused_with_what_one_looks_like(tag: str, tmp_path: Path) -> None:
+    text = f"corpus:\n  source: en\n  target: de\n  train:\n  - a\n  - {{name: b, tag: '{tag}'}}\n"
+    assert problems(tmp_path, text) == [
+        f"my.yaml:6: corpus.train.1: tag: '{tag}' is no tag: write one word such as <2de>, >>de<<, __de__ or <BT>, "
+        "with 2 to 16 letters, digits, _ or - between its marks"
+    ]
 
 
 def test_a_part_of_the_training_text_is_found_by_its_own_line(tmp_path: Path) -> None:

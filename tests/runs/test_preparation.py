@@ -99,6 +99,20 @@ def test_a_run_is_not_resumed_with_pairs_that_are_prepared_otherwise_than_they_w
     assert (toy / "run/manifest.json").read_text() == before
 
 
+def test_a_run_is_not_resumed_with_a_tokenizer_that_is_not_its_own(toy: Path) -> None:
+    """As of a version that makes other pieces of the same text."""
+    recipe = build_recipe(in_float32(toy_content(toy / "text", updates=2, samples=0)))
+    train(recipe, toy / "run", Reporter(quiet=True))
+    (path,) = (toy / "prepared").glob("*/tokenizer.json")
+    content = read_json(path)
+    vocabulary = content["model"]["vocab"]
+    first, second = sorted(vocabulary, key=vocabulary.__getitem__)[-2:]
+    vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
+    write_json(path, content, indent=None)
+    with pytest.raises(RunError, match=r"prepared anew they differ \(their tokenizer cuts text otherwise\)"):
+        train(recipe, toy / "run", Reporter(quiet=True), resume=True)
+
+
 def test_a_resumed_run_has_its_prepared_data_without_the_text_and_refuses_a_changed_one_at_once(
     toy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

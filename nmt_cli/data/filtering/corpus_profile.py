@@ -13,7 +13,7 @@ from nmt_cli.data.filtering.config import FilterConfig
 from nmt_cli.data.filtering.language_model import LanguageModel
 from nmt_cli.data.filtering.usual import MIN_PAIRS, Flags, Floats, Usual
 from nmt_cli.data.final_marks import CLOSERS, FINAL_MARK
-from nmt_cli.data.language_tags import find_language_tags, leading_tag, list_tags
+from nmt_cli.data.language_tags import find_language_tags, leading_tag, list_tags, split_tag
 from nmt_cli.data.scripts import letter_scripts
 from nmt_cli.data.text_profile import LANGUAGES_FILE
 from nmt_cli.errors import DataError
@@ -144,13 +144,18 @@ class CorpusProfile:
 
     @classmethod
     def measure(
-        cls, languages: tuple[str, str], pairs: Sequence[tuple[str, str]], *, copies_are_meant: bool = False
+        cls,
+        languages: tuple[str, str],
+        pairs: Sequence[tuple[str, str]],
+        *,
+        copies_are_meant: bool = False,
+        declared_tags: Sequence[str] = (),
     ) -> Self:
         """From a sample of normalised pairs; copies that are meant say nothing about the others."""
-        tags = find_language_tags(pairs)
+        tags = find_language_tags(pairs, declared_tags)
         is_multilingual = _is_multilingual(tags, [source for source, _ in pairs])
         profile = cls(tags=tags, is_multilingual=is_multilingual)
-        pairs = [(profile.untagged(source), target) for source, target in pairs]
+        pairs = [(text, target) for source, target in pairs if (text := profile.untagged(source))]
         if copies_are_meant:
             pairs = [(source, target) for source, target in pairs if source != target]
         if len(pairs) < MIN_PAIRS:
@@ -165,8 +170,7 @@ class CorpusProfile:
 
     def untagged(self, source: str) -> str:
         """A source without its tag, if it begins with one."""
-        tag = leading_tag(source)
-        return source[len(tag) :].lstrip() if tag in self.tags else source
+        return split_tag(source, self.tags)[1]
 
     def idle_filters(self, config: FilterConfig | None) -> str | None:
         """Which filters of a section drop nothing because of tags, and why; None where there are none."""

@@ -1,7 +1,7 @@
 """Prepare a corpus for training: clean it, train the tokenizers, encode and write it, all streamed."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict
 from functools import partial
@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 from nmt_cli.data import SIDES
 from nmt_cli.data.augmentation import AugmentConfig
 from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, CleanText, draw_held_out, read_written_lines, source_keys
-from nmt_cli.data.cleaning import NO_PROFILE, NOT_UTF8, PAIR_MARK, CorpusCleaner, make_pair_filter, measure_corpus
+from nmt_cli.data.cleaning import NOT_UTF8, PAIR_MARK, CorpusCleaner, make_pair_filter, measure_corpus
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.filtering.corpus_profile import CorpusProfile
 from nmt_cli.data.known_words import WordSet, unknown_share
-from nmt_cli.data.language_tags import find_language_tags, tagged_share
+from nmt_cli.data.language_tags import find_language_tags, split_tag, tagged_share
 from nmt_cli.data.letter_case import Truecaser
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import decoded_pairs, read_evaluation_texts
-from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, SequenceStore
+from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, SequenceStore, TextRange
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
 from nmt_cli.data.sentences.abbreviations import learn_words
 from nmt_cli.data.sentences.missing_stops import learn_line_starters
@@ -97,16 +98,19 @@ def prepare(
 
 
 def train_tokenizers(
-    read_side: Callable[[str], Iterable[str]], config: TokenizerConfig, corpus: CorpusConfig
+    read_side: Callable[[str], Iterable[str]], config: TokenizerConfig, corpus: CorpusConfig, tags: Sequence[str]
 ) -> Tokenizers:
-    """Tokenizers for the text that `read_side` yields of source or target, from the beginning at each call."""
+    """Tokenizers for the text that `read_side` yields of source or target, from the beginning at each call.
+
+    That of the source has a piece for each of the `tags`.
+    """
     nfc = corpus.normalization.unicode != "none"
     train = partial(train_tokenizer, config=config, nfc=nfc, placeholders=corpus.placeholders > 0)
     if config.joint:
-        joint_tokenizer = train(lambda: chain.from_iterable(map(read_side, SIDES)))
+        joint_tokenizer = train(lambda: chain.from_iterable(map(read_side, SIDES)), tags=tags)
         return Tokenizers(joint_tokenizer, joint_tokenizer)
-    source_tokenizer, target_tokenizer = (train(partial(read_side, side)) for side in SIDES)
-    return Tokenizers(source_tokenizer, target_tokenizer)
+    source, target = SIDES
+    return Tokenizers(train(partial(read_side, source), tags=tags), train(partial(read_side, target)))
 
 
 class _Preparation:
@@ -118,12 +122,12 @@ class _Preparation:
         self.settings, self.corpus, self.folder = settings, corpus, folder
         self.reporter, self.pool = reporter, pool
         self.bad_rows: list[tuple[str, str, BadRows]] = []  # split, label of the text, its bad rows
-        self.profile = NO_PROFILE
+        self.profile = CorpusProfile(tags=settings.corpus.tags)
         if settings.corpus.filters is not None:
             self.profile = measure_corpus(map(self._read_once_more, corpus.train), settings.corpus)
             if (idle := self.profile.idle_filters(settings.corpus.filters)) is not None:
                 reporter.info(f"corpus.filters: {idle}")
-        evaluation_texts = read_evaluation_texts(corpus.evaluation_texts(), settings.corpus)
+        evaluation_texts = read_evaluation_texts(corpus.evaluation_texts(), settings.corpus, self.profile.tags)
         self.cleaner = CorpusCleaner(settings.corpus, evaluation_texts, self.profile)
 
     def run(self) -> dict[str, Any]:
@@ -133,10 +137,12 @@ class _Preparation:
         if pair_count == 0:
             raise self._no_pair_left()
         clean_text = CleanText(self.folder, self._choose_held_out())
+        sample = (clean_text.sample(side, MAX_PROFILE_LINES) for side in SIDES)
+        self.tags = find_language_tags(zip(*sample, strict=True), self.settings.corpus.tags)
         tokenizers = self._obtain_tokenizers(clean_text)
         tokenizers.save(self.folder)
         train_ranges = self._encode_training(tokenizers, clean_ranges, clean_text)
-        splits = self._encode_splits(tokenizers, clean_text)
+        splits, split_texts = self._encode_splits(tokenizers, clean_text)
         clean_text.remove()
         self._write_profile(tokenizers)
         return {
@@ -146,6 +152,7 @@ class _Preparation:
             "read_by_text": self.read_by_text,
             "train": train_ranges[-1].end,
             "splits": splits,
+            "split_texts": split_texts,
             "held_out": len(clean_text.held_out),
             "filters": {name: asdict(filter_stats) for name, filter_stats in self.cleaner.report.items()},
             "bad_rows": [
@@ -207,7 +214,7 @@ class _Preparation:
 
     def _choose_held_out(self) -> frozenset[int]:
         """Pairs that serve as development text if the recipe names none."""
-        if self.corpus.dev is not None:
+        if self.corpus.dev:
             return frozenset()
         corpus = self.settings.corpus
         keys, unrepeated_only = source_keys(self.folder, corpus.seed), corpus.drop_overlap != "none"
@@ -230,7 +237,9 @@ class _Preparation:
             return tokenizers
         config = self.settings.tokenizer
         self.reporter.info(f"training a {config.type} tokenizer")
-        return train_tokenizers(lambda side: clean_text.sample(side, config.sample_lines), config, self.settings.corpus)
+        return train_tokenizers(
+            lambda side: clean_text.sample(side, config.sample_lines), config, self.settings.corpus, self.tags
+        )
 
     def _encode_training(
         self, tokenizers: Tokenizers, clean_ranges: list[PairRange], clean_text: CleanText
@@ -286,15 +295,18 @@ class _Preparation:
         def sample(side: str) -> Iterator[str]:
             return islice(read_written_lines(self.folder, "train", side), 0, None, stride)
 
+        def source_sample() -> Iterator[str]:
+            return map(self._untagged, sample("source"))
+
         def trained_sample() -> Iterator[str]:
             if self.settings.augment is None:
-                return sample("source")
+                return source_sample()
             blocks = batched(range(0, len(store), stride))
-            return chain.from_iterable(tokenizers.source.decode([store[i].tolist() for i in block]) for block in blocks)
+            decoded = (tokenizers.source.decode([store[i].tolist() for i in block]) for block in blocks)
+            return map(self._untagged, chain.from_iterable(decoded))
 
-        source_words, target_words = (learn_words(sample(side)) for side in SIDES)
-        truecaser = Truecaser.learn(sample("source"), corpus.source)
-        tags = find_language_tags(zip(*map(sample, SIDES), strict=True))
+        source_words, target_words = learn_words(source_sample()), learn_words(sample("target"))
+        truecaser = Truecaser.learn(source_sample(), corpus.source)
         profile = TextProfile(
             corpus.source,
             corpus.target,
@@ -307,11 +319,11 @@ class _Preparation:
             "".join(sorted(self.characters)),
             self.placeholder_pairs,
             self._measure_unknown(tokenizers),
-            added_stops(zip(*map(sample, SIDES), strict=True)),
+            added_stops(zip(source_sample(), sample("target"), strict=True)),
             Truecaser.learn(sample("target"), corpus.target),
-            learn_line_starters(sample("source"), truecaser.forms),
-            tags,
-            tagged_share(sample("source"), tags),
+            learn_line_starters(source_sample(), truecaser.forms),
+            self.tags,
+            tagged_share(sample("source"), self.tags),
         )
         profile.save(self.folder)
         self.profile.save(self.folder)
@@ -323,37 +335,56 @@ class _Preparation:
         lines = [normalize(line.strip()) for line in read_written_lines(self.folder, "dev", "source")]
         fallback_ids = tokenizers.source.fallback_ids
         return UnknownShares(
-            rarely_exceeded([unknown_share(line, [words]) for line in lines]),
+            rarely_exceeded([unknown_share(self._untagged(line), [words]) for line in lines]),
             rarely_exceeded([fallback_share(ids, fallback_ids) for ids in tokenizers.source.encode(lines)]),
         )
 
+    def _untagged(self, source: str) -> str:
+        return split_tag(source, self.tags)[1]
+
     def _encoder(self) -> AbstractContextManager[MapFunction]:
         folder, settings = self.folder.absolute(), self.settings  # workers may have another working directory
-        return self.pool(partial(make_pair_encoder, folder, settings.tokenizer, settings.corpus, settings.augment))
+        return self.pool(
+            partial(make_pair_encoder, folder, settings.tokenizer, settings.corpus, settings.augment, self.tags)
+        )
 
-    def _encode_splits(self, tokenizers: Tokenizers, clean_text: CleanText) -> dict[str, int]:
-        """Write raw text and ids of the development and test text; the number of pairs of each."""
-        sizes = {}
-        normalize = Normalizer(self.settings.corpus.normalization)
-        splits: dict[str, Iterator[tuple[str, str]]] = {}
-        if self.corpus.dev is None:
-            splits["dev"] = (pair for pair, held_out in clean_text.pairs() if held_out)
-        for name, text in self.corpus.evaluation_texts().items():
-            splits[name] = decoded_pairs(text, self._bad_rows(name, text.label))
-        for name, pairs in splits.items():
+    def _encode_splits(
+        self, tokenizers: Tokenizers, clean_text: CleanText
+    ) -> tuple[dict[str, int], dict[str, list[dict[str, Any]]]]:
+        """Write raw text and ids of the development and test text; the number of pairs of each, and where its texts
+        are."""
+        sizes: dict[str, int] = {}
+        split_texts: dict[str, list[dict[str, Any]]] = {}
+        splits: dict[str, list[tuple[str, Iterator[tuple[str, str]]]]] = {}
+        if not self.corpus.dev:
+            splits["dev"] = [("held out", (pair for pair, held_out in clean_text.pairs() if held_out))]
+        for name, texts in self.corpus.evaluation_texts().items():
+            splits[name] = [(text.label, decoded_pairs(text, self._bad_rows(name, text.label))) for text in texts]
+        for name, labelled_pairs in splits.items():
+            ranges = []
             with TextWriter(self.folder, name) as text_writer:
-                for pair in pairs:
-                    text_writer.write(*pair)
-            if text_writer.line_count == 0:
-                raise DataError(f"corpus.{name}: the text is empty")
+                for label, pairs in labelled_pairs:
+                    first = text_writer.line_count
+                    for pair in pairs:
+                        text_writer.write(*pair)
+                    ranges.append(TextRange(label, first, text_writer.line_count))
+                    if text_writer.line_count == first:
+                        where = f"{label}: " if len(labelled_pairs) > 1 else ""
+                        raise DataError(f"corpus.{name}: {where}the text is empty")
             sizes[name] = text_writer.line_count
-            for side in SIDES:
-                tokenizer = getattr(tokenizers, side)
-                with SequenceWriter(self.folder, f"{name}.{side}", tokenizer.vocab_size) as writer:
-                    for block in batched(read_written_lines(self.folder, name, side)):
-                        for ids in tokenizer.encode([normalize(line.strip()) for line in block]):
-                            writer.write(ids)
-        return sizes
+            if len(ranges) > 1:
+                split_texts[name] = [text_range._asdict() for text_range in ranges]
+            self._encode_split(name, tokenizers)
+        return sizes, split_texts
+
+    def _encode_split(self, name: str, tokenizers: Tokenizers) -> None:
+        normalize = Normalizer(self.settings.corpus.normalization)
+        for side in SIDES:
+            tokenizer = getattr(tokenizers, side)
+            with SequenceWriter(self.folder, f"{name}.{side}", tokenizer.vocab_size) as writer:
+                for block in batched(read_written_lines(self.folder, name, side)):
+                    for ids in tokenizer.encode([normalize(line.strip()) for line in block]):
+                        writer.write(ids)
 
 
 def _with_results(

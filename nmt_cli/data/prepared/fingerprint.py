@@ -41,7 +41,7 @@ def build_identity(
         "corpus": corpus_config.model_dump(mode="json", exclude=set(UNRELATED_KEYS)),
         "tokenizer": tokenizer.model_dump(mode="json"),
         **_tokenizer_origin(corpus, given_tokenizers),
-        **({HELD_OUT_KEY: "hash of seed and source"} if corpus.dev is None else {}),
+        **({} if corpus.dev else {HELD_OUT_KEY: "hash of seed and source"}),
         **({} if augment is None else {"augment": augment.model_dump(mode="json")}),
         "inputs": [{"file": Path(path).name, "sha256": digest} for path, digest in files.items()],
     }
@@ -70,7 +70,7 @@ def _tokenizer_origin(corpus: Corpus, given_tokenizers: Tokenizers | None) -> di
     """
     if given_tokenizers is not None:
         return {"given_tokenizer": given_tokenizers.digest()}
-    return {TOKENIZER_TEXT_KEY: "pairs that are not held out"} if corpus.dev is None else {}
+    return {} if corpus.dev else {TOKENIZER_TEXT_KEY: "pairs that are not held out"}
 
 
 def find_prepared(store: Path, fingerprint: str) -> Path | None:

@@ -6,7 +6,7 @@ outside the folder are never read.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,14 @@ class SequenceStore:
         return np.diff(self.offsets)
 
 
+class TextRange(NamedTuple):
+    """The pairs of development or test text that come from one text of the corpus."""
+
+    name: str
+    first: int
+    end: int
+
+
 @dataclass(frozen=True)
 class Split:
     """Development or test text: raw lines, and the ids of their normalised form."""
@@ -65,6 +73,8 @@ class Split:
     references: list[str]
     source_ids: SequenceStore
     target_ids: SequenceStore
+    texts: tuple[TextRange, ...] = ()
+    """Where there are several, in their order."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +136,19 @@ class PreparedData:
         source, target = self._open_stores(f"{name}.{{}}")
         if not len(sources) == len(references) == len(source):
             raise _damaged_error(self.folder, f"the files of {name} have different numbers of lines")
-        return Split(sources, references, source, target)
+        return Split(sources, references, source, target, self._split_texts(name, len(sources)))
+
+    def _split_texts(self, name: str, pair_count: int) -> tuple[TextRange, ...]:
+        """The texts of a split, if there are several, which older data lack; DataError where they are damaged."""
+        try:
+            entries = self.manifest.get("split_texts", {}).get(name, [])
+            ranges = tuple(TextRange(str(entry["name"]), int(entry["first"]), int(entry["end"])) for entry in entries)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise _damaged_error(self.folder, "the texts in manifest.json") from error
+        boundaries = [0, *(end for text in ranges for end in (text.first, text.end)), pair_count]
+        if ranges and (boundaries != sorted(boundaries) or ranges[-1].end != pair_count):
+            raise _damaged_error(self.folder, f"the texts of {name} in manifest.json do not cover it")
+        return ranges
 
 
 def _open_array(folder: Path, name: str) -> NDArray[Any]:

@@ -48,6 +48,8 @@ class ParallelText:
     weight: float = 1.0
     keeps: Callable[[int], bool] | None = None
     """Whether the scores of the text keep the pair on a line, counted from 1; None where it has no scores."""
+    tag: str | None = None
+    """What each source begins with; None for nothing."""
 
 
 class MissingTextError(DataError):

@@ -5,11 +5,12 @@ from typing import Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from nmt_cli.config import Section
+from nmt_cli.data.language_tags import is_tag
 
 FORMATS = ("tsv", "jsonl", "tmx")
 KEY_FORMATS = {"columns": ("tsv", "jsonl"), "header": ("tsv",), "quotes": ("tsv",), "inline": ("tmx",)}
 SCORE_KEYS = ("scores", "min_score", "keep_share", "baseline")
-LATER_KEYS = ("tmx", *KEY_FORMATS, *SCORE_KEYS)  # added later, left out of what is written where they say nothing
+LATER_KEYS = ("tmx", *KEY_FORMATS, *SCORE_KEYS, "tag")  # added later, not written where they say nothing
 
 
 class ParallelTextConfig(Section):
@@ -48,6 +49,9 @@ class ParallelTextConfig(Section):
     """Keep only this share of the lines, those with the best scores."""
     weight: float = Field(default=1.0, gt=0, le=1000)
     """How often each pair is seen in an epoch; training.seed determines which pairs a fraction selects."""
+    tag: str | None = None
+    """Word to put before each source that does not begin with it, followed by a space: `<2de>`, `">>de<<"` or `__de__`
+    for the target language, `<BT>` for back-translated text; null: none."""
 
     @model_serializer(mode="wrap")
     def _serialize(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -78,6 +82,11 @@ class ParallelTextConfig(Section):
             messages.append("columns: the keys of jsonl are text")
         if len({type(column) for column in columns}) > 1 or any(isinstance(c, int) and c < 1 for c in columns):
             messages.append("columns: needs two numbers from 1, or two names")
+        if self.tag is not None and not is_tag(self.tag):
+            messages.append(
+                f"tag: {self.tag!r} is no tag: write one word such as <2de>, >>de<<, __de__ or <BT>, "
+                "with 2 to 16 letters, digits, _ or - between its marks"
+            )
         return messages
 
 

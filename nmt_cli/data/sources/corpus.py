@@ -1,6 +1,7 @@
 """A recipe's corpus: every text of its corpus section, downloaded if necessary and located."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,18 +25,18 @@ class Corpus:
     """Everything that a recipe's corpus section names, located but not yet read."""
 
     train: list[ParallelText]
-    dev: ParallelText | None
-    test: ParallelText | None
+    dev: list[ParallelText]  # empty: held out from the training text
+    test: list[ParallelText]
     root: Path | None = None  # the folder that relative paths start from
     provenance: tuple[dict[str, Any], ...] = ()  # where downloaded text came from
 
-    def evaluation_texts(self) -> dict[str, ParallelText]:
-        """The development and test text by split, as far as there are any."""
-        return {split: text for split, text in (("dev", self.dev), ("test", self.test)) if text is not None}
+    def evaluation_texts(self) -> dict[str, list[ParallelText]]:
+        """The texts of the development and test text by split, as far as there are any."""
+        return {split: texts for split, texts in (("dev", self.dev), ("test", self.test)) if texts}
 
     def files(self) -> list[Path]:
         """Every file that is read."""
-        texts = [*self.train, *self.evaluation_texts().values()]
+        texts = [*self.train, *self.dev, *self.test]
         return list(dict.fromkeys(file for text in texts for file in text.files))
 
 
@@ -111,9 +112,9 @@ def _locate(texts: list[CorpusText], root: Path) -> tuple[LocatedTexts, list[str
     """The located texts of each split, and a message for each text that is missing."""
     located: LocatedTexts = {split: [] for split in SPLITS}
     missing = []
-    for split, source, weight in texts:
+    for split, source, weight, tag in texts:
         try:
-            located[split].append(replace(source.locate(split, root), weight=weight))
+            located[split].append(replace(source.locate(split, root), weight=weight, tag=tag))
         except MissingTextError as error:
             missing.append(f"corpus.{split}: {error}")
     return located, missing
@@ -124,13 +125,38 @@ def _make_corpus(config: CorpusConfig, located: LocatedTexts, root: Path | None)
         raise DataError(
             "corpus.concatenate: needs corpus.dev: pairs held out from joined text would share lines with training text"
         )
-    train, dev, test = ([_concatenate(text, config) for text in located[split]] for split in SPLITS)
+    train, dev, test = (
+        [_with_examples(text, config) for text in _with_distinct_labels(located[split])] for split in SPLITS
+    )
     provenance = tuple(record for source in _sources(config) for record in source.provenance())
-    return Corpus(train, dev[0] if dev else None, test[0] if test else None, root, provenance)
+    return Corpus(train, dev, test, root, provenance)
 
 
-def _concatenate(text: ParallelText, config: CorpusConfig) -> ParallelText:
+def _with_distinct_labels(texts: list[ParallelText]) -> list[ParallelText]:
+    """The texts, those of the same label with their tag, and a number where that is the same, too."""
+    counts = Counter(text.label for text in texts)
+    labels = [f"{text.label} {text.tag}" if text.tag and counts[text.label] > 1 else text.label for text in texts]
+    earlier = [labels[:index].count(label) for index, label in enumerate(labels)]
+    return [
+        replace(text, label=f"{label} ({count + 1})" if count else label)
+        for text, label, count in zip(texts, labels, earlier, strict=True)
+    ]
+
+
+def _with_examples(text: ParallelText, config: CorpusConfig) -> ParallelText:
+    """The text whose pairs are examples: joined with their neighbours, then with a tag before each source."""
+    tag = text.tag
+
     def read(bad_rows: BadRows) -> Iterator[RawPair]:
-        return join_neighbours(text.read(bad_rows), config.concatenate, config.seed, config.normalization)
+        pairs = text.read(bad_rows)
+        if config.concatenate > 1:
+            pairs = join_neighbours(pairs, config.concatenate, config.seed, config.normalization)
+        return pairs if tag is None else (_tagged(pair, tag.encode()) for pair in pairs)
 
-    return text if config.concatenate == 1 else replace(text, read=read)
+    return text if config.concatenate == 1 and tag is None else replace(text, read=read)
+
+
+def _tagged(pair: RawPair, tag: bytes) -> RawPair:
+    """The pair with the tag before its source, unless its file has it there already."""
+    has_tag = pair.source.lstrip().split(maxsplit=1)[:1] == [tag]
+    return pair if has_tag else pair._replace(source=tag + b" " + pair.source)

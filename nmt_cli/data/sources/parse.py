@@ -22,11 +22,12 @@ TextValue = str | ParallelTextConfig | tuple[str | ParallelTextConfig, ...] | No
 
 
 class CorpusText(NamedTuple):
-    """One text of a corpus: the split it belongs to, where it comes from, and its weight."""
+    """One text of a corpus: the split it belongs to, where it comes from, its weight and its tag."""
 
     split: str
     source: TextSource
     weight: float = 1.0
+    tag: str | None = None
 
 
 def parse_corpus(name: str | None, values: Mapping[str, TextValue], languages: Languages) -> list[CorpusText]:
@@ -47,7 +48,7 @@ def parse_corpus(name: str | None, values: Mapping[str, TextValue], languages: L
         for item in value if isinstance(value, tuple) else [] if value is None else [value]:
             config = ParallelTextConfig(name=item) if isinstance(item, str) else item
             source = parse_dataset(config.name, split, languages) or FileSource(config, languages)
-            texts.append(CorpusText(split, source, config.weight))
+            texts.append(CorpusText(split, source, config.weight, config.tag))
     return texts
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
 
+from nmt_cli.data.language_tags import split_tag
 from nmt_cli.data.tokenization.tokenizer import BYTE_TOKENS, TextTokenizer
 from nmt_cli.vocabulary import SPECIAL_TOKENS
 
@@ -16,9 +17,9 @@ def missing_characters(tokenizer: TextTokenizer, lines: Iterable[str]) -> str | 
 
     None if it is negligible.
     """
-    tokens = set(tokenizer.ids_to_tokens(range(tokenizer.vocab_size)))
-    alphabet = set("".join(tokens - {*SPECIAL_TOKENS, *BYTE_TOKENS}))
-    counts = Counter(chain.from_iterable(lines))
+    tokens, tags = set(tokenizer.ids_to_tokens(range(tokenizer.vocab_size))), tokenizer.tags
+    alphabet = set("".join(tokens - {*SPECIAL_TOKENS, *BYTE_TOKENS, *(f" {tag}" for tag in tags)}))
+    counts = Counter(chain.from_iterable(split_tag(line, tags)[1] for line in lines))
     counts = Counter({character: count for character, count in counts.items() if not character.isspace()})
     missing = Counter({character: count for character, count in counts.items() if character not in alphabet})
     share = missing.total() / max(1, counts.total())

@@ -5,7 +5,7 @@ the next. So the ids of a word are looked up if it was seen before, instead of e
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from tokenizers import models
 from nmt_cli.data.augmentation import AugmentConfig, Augmenter, Columns
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import NewWordCollector
+from nmt_cli.data.language_tags import split_tag
 from nmt_cli.data.placeholders import PlaceholderMaker
 from nmt_cli.data.tokenization.subword_sampling import VariantEncoder
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig, build_backend
@@ -58,7 +59,8 @@ class WordCache:
 
 def _pre_tokenizes_like_ours(tokenizer: TextTokenizer) -> bool:
     """Whether a tokenizer splits text into words as those trained here do; imported ones may not."""
-    references = [json.loads(build_backend(models.BPE(), nfc=nfc).to_str()) for nfc in (True, False)]
+    backends = (build_backend(models.BPE(), nfc=nfc, tags=tokenizer.tags) for nfc in (True, False))
+    references = [json.loads(backend.to_str()) for backend in backends]
     content = json.loads(tokenizer.backend.to_str())
     keys = ("normalizer", "pre_tokenizer", "post_processor", "added_tokens")
     return any(all(content[key] == reference[key] for key in keys) for reference in references)
@@ -77,7 +79,7 @@ class PairEncoder:
     """Encodes training pairs in every variant; the first variant is the best segmentation.
 
     With an `augmenter`, each variant is a copy of the text that it changes. All have the placeholders of the
-    `placeholder_maker`.
+    `placeholder_maker`. `tags` that sources begin with are no words of the text.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class PairEncoder:
         max_length: int | None,
         augmenter: Augmenter | None = None,
         placeholder_maker: PlaceholderMaker | None = None,
+        tags: Collection[str] = (),
     ) -> None:
         self.tokenizers = (tokenizers.source, tokenizers.target)
         self.caches = [WordCache(tokenizer) for tokenizer in self.tokenizers]
@@ -95,7 +98,7 @@ class PairEncoder:
         self.subword_samples, self.max_length, self.augmenter = config.subword_samples, max_length, augmenter
         self.variants = range(variant_count(config, None if augmenter is None else augmenter.config))
         self.collect_new_words = NewWordCollector()
-        self.placeholder_maker = placeholder_maker
+        self.placeholder_maker, self.tags = placeholder_maker, tags
 
     def __call__(self, block: Columns) -> EncodedBlock:
         """The ids of the pairs that are not too long in any variant before they are augmented."""
@@ -107,12 +110,13 @@ class PairEncoder:
         lengths = np.array([[len(ids) // ID_DTYPE.itemsize for ids in column] for column in columns], dtype=ID_DTYPE)
         keep_mask = (lengths <= (np.inf if self.max_length is None else self.max_length)).all(axis=0)
         kept_indices = np.flatnonzero(keep_mask).tolist()
+        kept_sources = [split_tag(block[0][index], self.tags)[1] for index in kept_indices]
         return EncodedBlock(
             keep_mask.tobytes(),
             [b"".join([column[index] for index in kept_indices]) for column in columns],
             [column.tobytes() for column in lengths[:, keep_mask]],
-            self.collect_new_words(block[0][index] for index in kept_indices),
-            "".join(set().union(*(block[0][index] for index in kept_indices))),
+            self.collect_new_words(kept_sources),
+            "".join(set().union(*kept_sources)),
             sum(texts[0][index] != block[0][index] for index in kept_indices),
         )
 
@@ -137,9 +141,14 @@ class PairEncoder:
 
 
 def make_pair_encoder(
-    folder: Path, config: TokenizerConfig, corpus: CorpusConfig, augment: AugmentConfig | None, worker_index: int
+    folder: Path,
+    config: TokenizerConfig,
+    corpus: CorpusConfig,
+    augment: AugmentConfig | None,
+    tags: Collection[str],
+    worker_index: int,
 ) -> PairEncoder:
-    """The encoder that a worker process applies, with the tokenizers of a folder."""
-    augmenter = None if augment is None else Augmenter(augment, corpus)
-    placeholder_maker = PlaceholderMaker(corpus) if corpus.placeholders else None
-    return PairEncoder(Tokenizers.load(folder), config, corpus.max_length, augmenter, placeholder_maker)
+    """The encoder that a worker process applies, with the tokenizers of a folder, to text with these tags."""
+    augmenter = None if augment is None else Augmenter(augment, corpus, tags)
+    placeholder_maker = PlaceholderMaker(corpus, tags) if corpus.placeholders else None
+    return PairEncoder(Tokenizers.load(folder), config, corpus.max_length, augmenter, placeholder_maker, tags)

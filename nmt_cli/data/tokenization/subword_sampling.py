@@ -137,6 +137,7 @@ class VariantEncoder:
         self._token_ids = tokenizer.backend.get_vocab()
         self._byte_ids = [self._token_ids[token] for token in BYTE_TOKENS]
         self._segmenter = _make_segmenter(tokenizer, config)
+        self._tag_words = {f" {tag}" for tag in tokenizer.tags}
 
     def encode(self, lines: Sequence[str], variant: int) -> list[list[int]]:
         """Ids of each line in this variant, counted from 1."""
@@ -145,7 +146,7 @@ class VariantEncoder:
     def _encode(self, line: str, rng: random.Random) -> list[int]:
         ids: list[int] = []
         for word in self.tokenizer.pre_tokenize(line):
-            for subword in self._segmenter.segment(word, rng):
+            for subword in [word] if word in self._tag_words else self._segmenter.segment(word, rng):
                 if subword in self._token_ids:
                     ids.append(self._token_ids[subword])
                 else:
@@ -157,5 +158,6 @@ def _make_segmenter(tokenizer: TextTokenizer, config: TokenizerConfig) -> Segmen
     content = model_dict(tokenizer.backend)
     if config.type == "unigram":
         reserved_count = len(SPECIAL_TOKENS) + len(BYTE_TOKENS)
-        return UnigramSampler(dict(map(tuple, content["vocab"][reserved_count:])), config.subword_sampling)
+        scores = {token: score for token, score in content["vocab"][reserved_count:] if token[1:] not in tokenizer.tags}
+        return UnigramSampler(scores, config.subword_sampling)
     return BpeDropout([(left, right) for left, right in content["merges"]], config.subword_sampling)

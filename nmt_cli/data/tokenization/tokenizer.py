@@ -3,10 +3,12 @@
 A piece is a substring of the text, spaces included (' dog'); decoding is concatenation. A space is added before every
 text, so that a word has the same piece at the beginning of a line and inside it, and removed again when decoding. No
 special token is ever matched in text: text that spells one is split after its first character. Characters that the
-vocabulary lacks become pieces for their UTF-8 bytes (for all types but `word`).
+vocabulary lacks become pieces for their UTF-8 bytes (for all types but `word`). A tag that was known when the tokenizer
+was trained, such as <2de>, is one piece with the space before it, where a space or nothing follows.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import groupby, islice
@@ -17,6 +19,7 @@ from pydantic import Field
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from nmt_cli.config import Section
+from nmt_cli.data.language_tags import is_tag
 from nmt_cli.errors import DataError
 from nmt_cli.fs import read_json
 from nmt_cli.vocabulary import SPECIAL_TOKENS
@@ -129,6 +132,12 @@ class TextTokenizer:
         ]
 
     @cached_property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that are one piece each, sorted."""
+        vocabulary = self.backend.get_vocab()
+        return tuple(sorted(token[1:] for token in vocabulary if token.startswith(" ") and is_tag(token[1:])))
+
+    @cached_property
     def fallback_ids(self) -> frozenset[int]:
         """Ids of what stands for text that the vocabulary lacks: <unk>, and the bytes of a character."""
         byte_ids = map(self.visible_token_to_id, BYTE_TOKENS)
@@ -222,15 +231,16 @@ def _unsupported_feature(content: dict[str, Any], backend: Tokenizer) -> str | N
     return None
 
 
-def build_backend(model: models.Model, *, nfc: bool) -> Tokenizer:
-    """A tokenizer of the library around a model of pieces."""
+def build_backend(model: models.Model, *, nfc: bool, tags: Sequence[str] = ()) -> Tokenizer:
+    """A tokenizer of the library around a model of pieces, in which each of the tags is a word."""
+    word_pattern = rf" (?:{'|'.join(map(re.escape, tags))})(?!\S)|{WORD_PATTERN}" if tags else WORD_PATTERN
     backend = Tokenizer(model)
     prepend_space = normalizers.Prepend(" ")
     backend.normalizer = normalizers.Sequence([normalizers.NFC(), prepend_space] if nfc else [prepend_space])
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(SPECIAL_TOKEN_PATTERN), "isolated"),
-            pre_tokenizers.Split(Regex(WORD_PATTERN), "isolated"),
+            pre_tokenizers.Split(Regex(word_pattern), "isolated"),
         ]
     )
     backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])

@@ -477,7 +477,7 @@ def test_an_exception_midway_leaves_nothing(where: str, error: BaseException, ro
     settings, corpus = sections(root, KINDS[0], dev="dev", test="test")
     broken = ParallelText("broken", (), failing(50, error))
     parts = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}
-    parts[where] = [*corpus.train, broken] if where == "train" else broken
+    parts[where] = [*parts[where], broken]
     store = tmp_path / "store"
     with pytest.raises(type(error)) as caught:
         prepare(settings, Corpus(**parts), store / "x-f00d", {}, Reporter(quiet=True))
@@ -495,6 +495,7 @@ REFUSED: list[tuple[Pairs, dict[str, Any], str]] = [
     ([("a", "b")], {}, "corpus.train: one pair is too few to hold out development text"),
     ([("a", "b")], {"dev": "empty"}, "corpus.dev: the text is empty"),
     ([("a", "b")], {"dev": "dev", "test": "empty"}, "corpus.test: the text is empty"),
+    ([("a", "b")], {"dev": ["dev", "empty"]}, "corpus.dev: empty.en: the text is empty"),
 ]  # fmt: skip
 
 
@@ -575,6 +576,27 @@ def test_an_opened_folder_is_what_was_prepared(root: Path) -> None:
     assert [vocabulary.source_size, vocabulary.target_size] == again.manifest["vocabulary"]
     assert ids(again.variants[1][1]) == ids(data.variants[1][1])
     assert isinstance(again.variants[0][0].ids, np.memmap)
+
+
+def test_development_text_is_all_of_its_texts_and_each_is_found_in_it(root: Path) -> None:
+    write(root, "few", SENTENCES[:3])
+    texts = ["dev", {"source": "few.en", "target": "few.de", "tag": "<2de>"}, "dev"]
+    data = prepared(root, dev=texts, test="test")
+    dev, test = data.split("dev"), data.split("test")
+    assert dev is not None and test is not None
+    assert [*dev.texts] == [("dev.en", 0, 2), ("few.en", 2, 5), ("dev.en (2)", 5, 7)]
+    assert dev.sources[2:5] == [f"<2de> {source}" for source, _ in SENTENCES[:3]]
+    assert dev.sources[:2] == dev.sources[5:] and len(dev.source_ids) == 7 and test.texts == ()
+    manifest = json.loads((data.folder / "manifest.json").read_text())
+    for texts_of_dev in ([{"name": "x", "first": 0, "end": 3}], [{"name": "x"}], 5):
+        manifest["split_texts"]["dev"] = texts_of_dev
+        (data.folder / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(DataError, match=r"damaged prepared data: the texts (of dev )?in manifest\.json"):
+            PreparedData(data.folder).split("dev")
+    del manifest["split_texts"]  # as older data
+    (data.folder / "manifest.json").write_text(json.dumps(manifest))
+    older = PreparedData(data.folder).split("dev")
+    assert older is not None and older.texts == () and older.sources == dev.sources
 
 
 def test_a_damaged_or_foreign_folder_is_refused(root: Path) -> None:

@@ -156,7 +156,7 @@ def test_a_note_that_is_none_is_passed_over(note: Any, root: Path) -> None:
 
 def test_a_file_that_cannot_be_read_is_named(root: Path, store: Path) -> None:
     config, tokenizer, _ = sections(root)
-    corpus = Corpus([ParallelText("x", (root,), lambda _: iter(()))], None, None)
+    corpus = Corpus([ParallelText("x", (root,), lambda _: iter(()))], [], [])
     with pytest.raises(DataError) as caught:
         build_identity(config, tokenizer, corpus, {})
     assert str(caught.value) == f"{root}: cannot read: Is a directory"

@@ -31,8 +31,7 @@ def write(folder: Path, **texts: str) -> Path:
     return folder
 
 
-def texts(part: ParallelText | None) -> list[tuple[str, str]]:
-    assert part is not None
+def texts(part: ParallelText) -> list[tuple[str, str]]:
     return [(pair.source.decode(), pair.target.decode()) for pair in part.read(BadRows())]
 
 
@@ -70,7 +69,7 @@ def test_a_part_says_in_exactly_one_way_where_its_text_is(part: dict[str, Any], 
 
 def test_every_bad_part_is_reported_with_its_place() -> None:
     section = config(train=[{"name": "x"}, {}, {"source": "y"}], dev={}, test={"target": "z"})
-    assert section.errors() == [f"train[1]: {ONE_WAY}", f"train[2]: {TOGETHER}", f"dev: {ONE_WAY}", f"test: {TOGETHER}"]
+    assert section.errors() == [f"train.1: {ONE_WAY}", f"train.2: {TOGETHER}", f"dev: {ONE_WAY}", f"test: {TOGETHER}"]
     assert config(train=[]).errors() == ["train: the list is empty"]
     assert config(train="x", dev="y", test={"tsv": "z"}).errors() == []
 
@@ -110,7 +109,7 @@ def test_named_files_are_found_in_the_first_folder_that_has_them_all(tmp_path: P
     folders = [tmp_path / name for name in ("none", "first", "second", "third")]
     corpus = find_corpus(config(root="corpus", dev="val", test="test"), folders)
     assert [texts(part) for part in corpus.train] == [[("a", "A")]]
-    assert (texts(corpus.dev), texts(corpus.test)) == ([("b", "B")], [("c", "C")])
+    assert [texts(part) for part in (*corpus.dev, *corpus.test)] == [[("b", "B")], [("c", "C")]]
     assert corpus.root == second
     assert corpus.files() == [
         second / name for name in ("train.en", "train.de", "val.en", "val.de", "test.en", "test.de")
@@ -137,7 +136,7 @@ def test_parts_of_every_kind_keep_their_order_label_and_weight(tmp_path: Path) -
         ("x.tsv", 0.5, [("c", "C")]),
         ("x.jsonl", 3.0, [("d", "D"), ("e", "E")]),
     ]
-    assert (corpus.dev, corpus.test) == (None, None)
+    assert (corpus.dev, corpus.test) == ([], [])
 
 
 def test_packed_files_are_found_by_the_plain_name(tmp_path: Path) -> None:
@@ -213,8 +212,7 @@ def test_the_quickstart_corpus_is_read_from_the_file_in_the_package() -> None:
     assert corpus == Corpus(corpus.train, corpus.dev, corpus.test)
     assert corpus.files() == [QUICKSTART_FILE]
     assert corpus.train[0].label == "quickstart train"
-    for split, text in (("train", corpus.train[0]), ("dev", corpus.dev), ("test", corpus.test)):
-        assert text is not None
+    for split, text in zip(("train", "dev", "test"), (*corpus.train, *corpus.dev, *corpus.test), strict=True):
         assert list(text.read(BadRows())) == list(read_quickstart(split))
 
 
