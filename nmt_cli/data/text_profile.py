@@ -187,7 +187,11 @@ class TextProfile:
         tag = language_tag.rstrip()
         if not self.language_tags or tag in self.language_tags or not (tag or self.expects_tag):
             return None
-        what = f"{tag} is not a language tag of the run" if tag else "the line does not begin with a language tag"
+        what = (
+            f"{tag} is not a language tag of the run"
+            if tag
+            else "the line does not begin with a language tag and a space"
+        )
         return f"{what}, so its translation may be in any language: the run knows {list_tags(self.language_tags)}"
 
     def normalizer(self) -> Normalizer:

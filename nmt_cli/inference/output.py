@@ -71,7 +71,7 @@ class Translation:
     unknown_tokens: float = 0.0
     """The share of source tokens that stand for text which the vocabulary lacks, in the part with most of them."""
     language_tag: str = ""
-    """What the line begins with to say which language it is translated to."""
+    """What the line begins with to say which language it is translated to, and a space for whatever space follows."""
     token_probability: float | None = None
     """The geometric mean of the tokens' probabilities, in the least probable part; None where nothing was searched."""
 
@@ -123,7 +123,7 @@ class TranslatedLine:
     @property
     def _source(self) -> str:
         """The line without what says which language it is translated to."""
-        return self.line.text.lstrip().removeprefix(self.translation.language_tag)
+        return self.line.text.lstrip()[len(self.translation.language_tag) :]
 
     def output_lines(self, output_format: OutputFormat) -> list[str]:
         """The output for the line, with its CR where it ends with CR LF; only `candidates` may have several lines."""

@@ -89,14 +89,14 @@ def test_a_tag_that_the_run_does_not_know_is_read_as_one_and_warned_of(tokenizer
 
 
 def test_a_line_without_a_tag_is_warned_of_where_nearly_all_sources_have_one(tokenizer: TextTokenizer) -> None:
-    lines = ["The old man reads.", "<em> The old man reads.", "", "123", "<2nl> The old man reads."]
+    lines = ["The old man reads.", "<em> The old man reads.", "<2nl>The man.", "", "123", "<2nl> The old man reads."]
     untagged = (
-        "the line does not begin with a language tag, so its translation may be in any language: "
+        "the line does not begin with a language tag and a space, so its translation may be in any language: "
         "the run knows <2fr>, <2nl>"
     )
     for share, expected in ((1.0, [untagged]), (0.5, []), (None, [untagged])):
         translations = echo(tokenizer, replace(TAGGED, tagged_share=share)).translate(lines)
-        assert [translation.warnings for translation in translations] == [expected, expected, [], [], []]
+        assert [translation.warnings for translation in translations] == [expected, expected, expected, [], [], []]
         assert [span.text for span in _hidden(tokenizer, replace(TAGGED, tagged_share=share), lines[1])] == ["<em>"]
     many = replace(TAGGED, language_tags=tuple(f"<2{chr(97 + n)}x>" for n in range(12)))
     (translation,) = echo(tokenizer, many).translate(lines[:1])
@@ -151,10 +151,12 @@ def test_alignments_count_the_tag_of_a_copied_line(tokenizer: TextTokenizer) -> 
     assert (translation.text, translation.candidates[0].alignment) == ("123", [(1, 0)])
 
 
-def test_a_tag_is_no_number_of_the_line(tokenizer: TextTokenizer) -> None:
-    (translation,) = echo(tokenizer, TAGGED).translate(["<2nl> 7 dogs"])
+@pytest.mark.parametrize("space", [" ", "   ", "\t", "\xa0", "\u3000"])
+def test_a_tag_is_no_number_of_the_line(space: str, tokenizer: TextTokenizer) -> None:
+    line = f"<2nl>{space}7 dogs"
+    (translation,) = echo(tokenizer, TAGGED).translate([line])
     candidates = [replace(translation.candidates[0], text="7 honden")]
-    translated = TranslatedLine(InputLine(1, "<2nl> 7 dogs", False), replace(translation, candidates=candidates))
+    translated = TranslatedLine(InputLine(1, line, False), replace(translation, candidates=candidates))
     assert translated.missing_numbers == translated.added_numbers == []
 
 
