@@ -114,6 +114,11 @@ class CorpusConfig(Section):
             for key, entry in self._entries()
             if entry.tag is not None and trained_tags and entry.tag not in trained_tags
         ]
+        unknown += [
+            f"{key}: weight: does nothing, since only training text is weighted"
+            for key, entry in self._entries()
+            if entry.non_default("weight") and not key.startswith("train")
+        ]
         if self.name is None:
             return unknown
         from nmt_cli.data.sources.parse import parse_corpus_name

@@ -183,3 +183,12 @@ def test_a_tag_of_no_training_text_is_warned_of(tmp_path: Path) -> None:
     ).warnings()
     assert warning == "test.1: tag: <BT> is that of no entry of train"
     assert corpus_config(tmp_path, train=["in_text"], dev={"name": "dev", "tag": "<de>"}).warnings() == []
+
+
+def test_a_weight_of_development_or_test_text_is_said_to_do_nothing(tmp_path: Path) -> None:
+    weighted = {"name": "a", "weight": 2}
+    config = corpus_config(tmp_path, train=[weighted], dev=["b", weighted], test=weighted)
+    assert config.warnings() == [
+        "dev.1: weight: does nothing, since only training text is weighted",
+        "test: weight: does nothing, since only training text is weighted",
+    ]

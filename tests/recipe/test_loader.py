@@ -163,7 +163,7 @@ def test_a_tag_that_is_none_is_refused_with_what_one_looks_like(tag: str, tmp_pa
     text = f"corpus:\n  source: en\n  target: de\n  train:\n  - a\n  - {{name: b, tag: '{tag}'}}\n"
     assert problems(tmp_path, text) == [
         f"my.yaml:6: corpus.train.1: tag: '{tag}' is no tag: write one word such as <2de>, >>de<<, __de__ or <BT>, "
-        "with 2 to 16 letters, digits, _ or - between its marks"
+        "with 2 to 16 letters, digits, _ or - between its marks, and no token of nmt such as <unk>"
     ]
 
 

@@ -85,7 +85,7 @@ class ParallelTextConfig(Section):
         if self.tag is not None and not is_tag(self.tag):
             messages.append(
                 f"tag: {self.tag!r} is no tag: write one word such as <2de>, >>de<<, __de__ or <BT>, "
-                "with 2 to 16 letters, digits, _ or - between its marks"
+                "with 2 to 16 letters, digits, _ or - between its marks, and no token of nmt such as <unk>"
             )
         return messages
 
