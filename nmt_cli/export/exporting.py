@@ -132,7 +132,7 @@ def _test_sample(run: LoadedRun) -> Sample | None:
     if not all(side.is_file() for side in side_files):
         return None
     sources, references = ([line.decode() for line in read_lines(side)] for side in side_files)
-    return _head(run, sources, references)
+    return _sample(run, sources, references)
 
 
 def development_sample(run: LoadedRun, split: Split | None = None) -> Sample | None:
@@ -141,12 +141,12 @@ def development_sample(run: LoadedRun, split: Split | None = None) -> Sample | N
         prepared = Path("prepared") / str(run.folder.read_json("manifest.json").get("prepared"))
         with suppress(DataError):
             split = PreparedData(prepared).split("dev")
-    return _test_sample(run) if split is None else _head(run, split.sources, split.references)
+    return _test_sample(run) if split is None else _sample(run, split.sources, split.references)
 
 
-def _head(run: LoadedRun, sources: Sequence[str], references: Sequence[str]) -> Sample:
+def _sample(run: LoadedRun, sources: Sequence[str], references: Sequence[str]) -> Sample:
     tokenize = run.recipe.training.metric_tokenize or default_bleu_tokenizer(run.recipe.corpus.target)
-    return Sample(list(sources), list(references), tokenize).head(LARGE_SAMPLE_LINES)
+    return Sample(list(sources), list(references), tokenize).spread(LARGE_SAMPLE_LINES)
 
 
 def _random_lines(tokenizers: Tokenizers) -> list[str]:

@@ -28,10 +28,12 @@ class Sample:
     references: list[str] | None
     tokenize: str | None = None  # sacreBLEU's tokenizer
 
-    def head(self, count: int) -> "Sample":
-        """The first `count` lines."""
-        references = None if self.references is None else self.references[:count]
-        return Sample(self.sources[:count], references, self.tokenize)
+    def spread(self, count: int) -> "Sample":
+        """At most `count` lines, evenly spaced: of development text that is a list, some of each text."""
+        lines = range(len(self.sources))
+        chosen = lines if len(lines) <= count else [index * len(lines) // count for index in range(count)]
+        references = None if self.references is None else [self.references[index] for index in chosen]
+        return Sample([self.sources[index] for index in chosen], references, self.tokenize)
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ def compare(
     *,
     exact: bool,
 ) -> Parity:
-    """Translate the first lines of the sample with both engines; `exact` requires equal texts instead of equal BLEU."""
-    small_sample = sample.head(SAMPLE_LINES)
+    """Translate lines of the sample with both engines; `exact` requires equal texts instead of equal BLEU."""
+    small_sample = sample.spread(SAMPLE_LINES)
 
     def translate(beam: int, lines: Sample) -> list[list[str]]:
         config = _plain_search(search, beam)
@@ -80,7 +82,7 @@ def compare(
         equal_shares.append(_equal_share(translations))
     bleu, signature = _scores("bleu", small_sample, translations)
     if not exact and _differs(bleu) and len(sample.sources) > SAMPLE_LINES:
-        large_sample = sample.head(LARGE_SAMPLE_LINES)
+        large_sample = sample.spread(LARGE_SAMPLE_LINES)
         bleu, signature = _scores("bleu", large_sample, translate(BEAM_SIZE, large_sample))
     problem = _text_problem(equal_shares, len(small_sample.sources)) if exact else _score_problem("BLEU", bleu)
     return Parity(len(small_sample.sources), equal_shares[0], equal_shares[1], bleu, signature, problem)

@@ -103,6 +103,14 @@ def test_where_bleu_differs_on_few_lines_many_decide(tokenizers: Tokenizers) -> 
     assert parity.lines == 100 and parity.bleu is not None and parity.bleu[1] > 97
 
 
+def test_fewer_lines_of_a_sample_are_spread_over_all_its_texts() -> None:
+    texts = [f"<2de> {number}" for number in range(1500)] + [f"<2fr> {number}" for number in range(500)]
+    sample = Sample(texts, texts[::-1]).spread(100)
+    assert sample.sources[:2] == texts[:40:20] and sample.references == texts[::-1][::20]
+    assert sum(source.startswith("<2fr>") for source in sample.sources) == 25
+    assert sample.spread(1000) == sample and Sample(texts[:3], None).spread(2).sources == [texts[0], texts[1]]
+
+
 def test_without_references_there_is_no_bleu(tokenizers: Tokenizers) -> None:
     parity = shares(tokenizers, {5: 50}, exact=False, references=False)
     assert parity.bleu is None and parity.problem is None
