@@ -97,7 +97,7 @@ class SearchConfig(Section):
             try:
                 re.compile(pattern)
             except (re.error, OverflowError, RecursionError) as error:  # a{99999999999}, thousands of brackets
-                errors.append(f"keep_patterns[{index}]: not a regular expression: {error}")
+                errors.append(f"keep_patterns.{index}: not a regular expression: {error}")
         if self.n_best > self.beam and not self.sampling:
             errors.append(f"n_best: {self.n_best} is more than beam {self.beam}")
         if self.max_length is not None and self.min_length > self.max_length:
