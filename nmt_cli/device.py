@@ -53,17 +53,17 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     return DTYPES[resolved_precision(precision, device)]
 
 
-def resolved_precision(precision: str, device: torch.device) -> str:
+def resolved_precision(precision: str, device: torch.device, measured: str | None = None) -> str:
     """The name of a precision, of the one that `auto` stands for where it is that."""
-    return automatic_precision(device)[0] if precision == "auto" else precision
+    return automatic_precision(device, measured)[0] if precision == "auto" else precision
 
 
-def automatic_precision(device: torch.device) -> tuple[str, str]:
+def automatic_precision(device: torch.device, measured: str | None = None) -> tuple[str, str]:
     """The precision that `auto` means on a device (fp32 or bf16), and the reason.
 
     It is bf16 if the device multiplies it faster than fp32. This is measured on CPUs with
     AVX512-BF16 but without AMX, of which some are twice as fast with bf16 and others half as fast, and where PyTorch
-    does not say what the CPU has.
+    does not say what the CPU has; `measured` is the result where that has been done.
     The environment variable NMT_AUTO_PRECISION overrides it; DeviceError for other values of it.
     """
     override = os.environ.get(AUTO_PRECISION_VARIABLE)
@@ -81,6 +81,8 @@ def automatic_precision(device: torch.device) -> tuple[str, str]:
         return "bf16", "the CPU has amx_bf16"
     if features and not features.get("avx512_bf16"):
         return "fp32", "the CPU has no instructions for bfloat16"
+    if measured is not None:
+        return measured, "it was measured before"
     speedup = _bf16_speedup()
     reason = f"the CPU multiplies bf16 {speedup:.1f} times as fast as fp32"
     return ("bf16" if speedup >= MIN_BF16_SPEEDUP else "fp32"), reason
@@ -94,13 +96,13 @@ def cpu_features() -> Mapping[str, Any]:
 
 @cache
 def _bf16_speedup() -> float:
-    """The speed of bfloat16 matrix products on this CPU relative to float32; takes about 45 ms.
+    """The speed of bfloat16 matrix products on this CPU relative to float32; takes about 60 ms.
 
-    The fastest of several products counts, so that other work on the machine has little influence.
+    The fastest of many products counts, so that other work on the machine has little influence.
     """
     seconds: dict[torch.dtype, float] = {}
     operands = {dtype: torch.ones(512, 512, dtype=dtype) for dtype in DTYPES.values()}
-    for _ in range(5):
+    for _ in range(20):
         for dtype, operand in operands.items():
             started = time.perf_counter()
             torch.mm(operand, operand)

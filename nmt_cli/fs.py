@@ -130,18 +130,22 @@ def lock_file(path: Path, conflict_error: UserError | None) -> BinaryIO:
 
     Where the system or the file system has no locks, nothing is locked.
     """
-    file = open(path, "wb")  # noqa: SIM115
-    try:
-        import fcntl
+    while True:
+        file = open(path, "wb")  # noqa: SIM115
+        try:
+            import fcntl
 
-        fcntl.flock(file, fcntl.LOCK_EX if conflict_error is None else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        assert conflict_error is not None
-        file.close()
-        raise conflict_error from error
-    except (ImportError, OSError):
-        pass
-    return file
+            fcntl.flock(file, fcntl.LOCK_EX if conflict_error is None else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    return file
+        except BlockingIOError as error:
+            assert conflict_error is not None
+            file.close()
+            raise conflict_error from error
+        except (ImportError, OSError):
+            return file
+        file.close()  # whoever held it has deleted it since it was opened
 
 
 def delete_lock(path: Path, file: BinaryIO) -> None:

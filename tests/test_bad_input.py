@@ -709,6 +709,8 @@ def test_a_stream_that_cannot_be_used_is_one_clear_line(line: str, says: str, wo
 
 def test_nobody_listening_to_the_mistake_changes_no_exit_code(workdir: Path) -> None:
     assert shell("nmt score nowhere 2>/dev/full", workdir).returncode == 2
+    assert shell("nmt score nowhere 2>&-", workdir).returncode == 2
+    assert shell("nmt tokenize $(printf 'not\\377UTF-8') 2>&-", workdir).returncode == 2
 
 
 @pytest.mark.slow

@@ -1,19 +1,22 @@
 """A text file is the old or the new one at every moment."""
 
 import errno
+import fcntl
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from nmt_cli.errors import DataError, RunError
+from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.fs import (
     atomic_folder,
     atomic_write_text,
     delete_folder,
     fsync,
     is_plain_name,
+    lock_file,
     read_json_list,
     reject_external_symlinks,
     wrap_io_errors,
@@ -153,3 +156,22 @@ def test_a_list_that_is_none_or_too_long_is_refused(text: str, why: str, tmp_pat
         read_json_list(tmp_path / "x.json", 8)
     (tmp_path / "x.json").write_text('["a", 2]')
     assert read_json_list(tmp_path / "x.json", 8) == ["a", 2]
+
+
+def test_a_lock_that_its_holder_deletes_meanwhile_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, flock, calls = tmp_path / "lock", fcntl.flock, 0
+
+    def delete_first(file: Any, operation: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            path.unlink()
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", delete_first)
+    with lock_file(path, None) as file:
+        assert os.path.samestat(os.fstat(file.fileno()), path.stat()) and calls == 2
+        with pytest.raises(UserError, match="busy"):
+            lock_file(path, UserError("busy"))

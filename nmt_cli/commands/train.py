@@ -168,6 +168,7 @@ def _write_result(
             "finished": state.stop_reason or "all updates done",
             "processes": run.processes.world_size,
             "hardware": device_name(run.device),
+            "precision": run.precision,
             **peak_memory(run.device),
             "machine": platform.machine(),
             "versions": {"nmt": __version__, "torch": torch.__version__},

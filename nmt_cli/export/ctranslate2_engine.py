@@ -10,8 +10,8 @@ How CTranslate2 differs, and what this engine does about it:
 - It leaves a hypothesis of the maximum length unfinished, whereas decoding/ forces its end and adds the cost. Such
   hypotheses are rescored, end of sentence included.
 - Its beam never ends directly after a prefix; this hypothesis is added here.
-- Its scores leave out prefixes, renormalise probabilities where search.min_length forbids the end, and have the
-  temperature of samples applied; these hypotheses are rescored as well.
+- Its scores leave out prefixes, renormalise probabilities where search.min_length or search.no_repeat_ngram forbids
+  tokens, and have the temperature of samples applied; these hypotheses are rescored as well.
 - Its random numbers do not depend on search.seed: each worker has a generator, seeded when it first draws, and with
   a given seed all workers would draw the same.
 - It refuses several samples with search.top_k 1, where all are the same, and a search.top_k above the size of the
@@ -152,7 +152,7 @@ class CTranslate2Engine(Engine):
         self._limit_lengths(sentences, config)
         if prefixes and config.beam > 1 and not config.sampling:
             self._add_bare_prefixes(sentences, config)
-        keep_finished_scores = not (config.sampling or config.min_length or prefixes)
+        keep_finished_scores = not (config.sampling or config.min_length or config.no_repeat_ngram or prefixes)
         self._rescore(sentences, unfinished_only=keep_finished_scores)
         copies = config.n_best if config.sampling and config.top_k == 1 else 1  # of the only sample that there is
         return [self._rank(sentence.candidates * copies, config) for sentence in sentences]

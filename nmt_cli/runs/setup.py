@@ -17,7 +17,7 @@ from nmt_cli.data.prepared.fingerprint import HELD_OUT_KEY
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.text_profile import LANGUAGES_FILE, TextProfile, profile_files
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
-from nmt_cli.device import choose_dtype, device_name, limit_kernel_cache
+from nmt_cli.device import DTYPES, device_name, limit_kernel_cache, resolved_precision
 from nmt_cli.distributed.process_group import ProcessGroup
 from nmt_cli.errors import DataError, RunError, pluralize
 from nmt_cli.fs import atomic_write_text, reject_external_symlinks
@@ -60,7 +60,7 @@ class TrainingRun:
     model: Model
     folder: RunFolder
     device: torch.device
-    dtype: torch.dtype
+    precision: str  # fp32 or bf16
     processes: ProcessGroup
     reporter: Reporter
 
@@ -102,6 +102,7 @@ class TrainingRun:
                 "prepared": data.folder.name,
                 "inputs": data.manifest["inputs"],
                 **counts,
+                "precision": self.precision,
                 **({"init_from": manifest["init_from"]} if manifest and "init_from" in manifest else {}),
             },
         )
@@ -132,13 +133,17 @@ class TrainingRun:
 
     def _report_summary(self) -> None:
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        precision = str(self.dtype).removeprefix("torch.")
         self.reporter.info(
-            f"{self.recipe.name}: {self.recipe.model.type}, {parameters:,} parameters, {precision} on "
+            f"{self.recipe.name}: {self.recipe.model.type}, {parameters:,} parameters, {self.precision} on "
             f"{device_name(self.device)}; {pluralize(self.data.manifest['train'], 'pair')}, "
             f"{pluralize(self.recipe.training.updates, 'update')}"
             + ("" if self.processes.is_single else f", {self.processes.world_size} processes")
         )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of `precision`."""
+        return DTYPES[self.precision]
 
     def make_trainer(self, validate: Callable[[], ValidationResult], *, resume: bool) -> Trainer:
         """A trainer with the state to start from: random weights, those of training.init_from, or a checkpoint."""
@@ -227,14 +232,21 @@ def set_up_training(
     folder = RunFolder(out)
     torch_device = processes.main_first(lambda: processes.device_for(device))
     limit_kernel_cache(kernel_limit(recipe.training))
-    dtype = choose_dtype(recipe.training.precision, torch_device)
+    precision = processes.run_on_main(lambda: _resolve_precision(recipe, folder, torch_device))
     keep_freed_memory(one_arena=True)  # for the threads of replicas
     recipe, data = _prepare(recipe, folder, resume, reporter, processes)
     model = build_model(recipe, data.tokenizers.vocabulary)
     processes.main_first(lambda: _check_positions(model, data))
     profile = processes.main_first(lambda: _text_profile(recipe, data, folder))
-    run = TrainingRun(recipe, data, profile, model, folder, torch_device, dtype, processes, reporter)
+    run = TrainingRun(recipe, data, profile, model, folder, torch_device, precision, processes, reporter)
     return replace(run, recipe=_resolve_batch_size(run))
+
+
+def _resolve_precision(recipe: Recipe, folder: RunFolder, device: torch.device) -> str:
+    """The name of the precision to train in; what was measured when the run was started is not measured again."""
+    manifest_path = folder.path / "manifest.json"
+    measured = folder.read_json("manifest.json").get("precision") if manifest_path.is_file() else None
+    return resolved_precision(recipe.training.precision, device, measured)
 
 
 def kernel_limit(config: TrainingConfig) -> int:

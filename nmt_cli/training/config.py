@@ -56,8 +56,8 @@ class TrainingConfig(Section):
     clip_norm: float | None = Field(default=1.0, gt=0)
     """Maximum norm of the gradient; null: no clipping."""
     precision: Precision = "auto"
-    """Type to compute in: auto is bf16 if the machine is faster with it, else fp32. Master weights are always
-    float32."""
+    """Type to compute in: auto is bf16 if the machine is faster with it, else fp32; a resumed run keeps what was
+    measured at its start. Master weights are always float32."""
     compile: CompileMode = "auto"
     """Compile the layers of Transformers with torch.compile: auto means on a GPU only. It needs a C
     compiler and some time at the start."""

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from nmt_cli import device
 from nmt_cli.commands import train as training
 from nmt_cli.commands.average import average
 from nmt_cli.commands.tokenize import open_tokenizer
@@ -165,6 +166,21 @@ def test_an_existing_folder_is_refused_in_one_line(toy: Path) -> None:
     with pytest.raises(RunError, match=r"run exists$"):
         train(toy_recipe(toy / "text"), toy / "run", QUIET)
     assert [path.name for path in (toy / "run").iterdir()] == ["precious.txt"]
+
+
+def test_a_resumed_run_computes_in_the_precision_that_was_measured_at_its_start(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine may measure another one the next time."""
+    monkeypatch.delenv("NMT_AUTO_PRECISION", raising=False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": True})
+    for updates, speedup in ((4, 1.9), (8, 0.5)):
+        monkeypatch.setattr(device, "_bf16_speedup", lambda speedup=speedup: speedup)
+        recipe = toy_recipe(toy / "text", updates=updates, precision="auto")
+        train(recipe, toy / "run", QUIET, resume=updates == 8)
+        assert json.loads((toy / "run/result.json").read_text())["precision"] == "bf16"
+    train(toy_recipe(toy / "text", updates=4, precision="auto"), toy / "other", QUIET)
+    assert json.loads((toy / "other/result.json").read_text())["precision"] == "fp32"
 
 
 def test_resuming_a_finished_run_says_so_and_changes_nothing(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -122,7 +122,7 @@ def test_two_processes_translate_the_test_text_as_one_does(place: Workplace, mon
 
 def test_only_rank_0_speaks_and_idle_time_is_logged(place: Workplace) -> None:
     said = (place.folder / "said.txt").read_text()
-    assert said.count("parameters, float32 on CPU") == 1
+    assert said.count("parameters, fp32 on CPU") == 1
     assert said.count("test BLEU = ") == 1 and said.count("36 updates · ") == 1
     assert re.search(r"two: done in 0\.\d minutes of training, \d+\.\d% of it idle\n", said)
     for record in place.records("two"):

@@ -173,18 +173,19 @@ def test_little_patience_leaves_as_many_translations_as_are_asked_for(
     assert [len(hypotheses) for hypotheses in results] == [n_best] * 4
 
 
-def test_translations_of_at_least_some_length_have_their_full_probability(
-    tokenizers: Tokenizers, tmp_path: Path
+@pytest.mark.parametrize("option", [{"min_length": 6}, {"no_repeat_ngram": 1}], ids=str)
+def test_translations_with_forbidden_tokens_have_their_full_probability(
+    option: dict[str, int], tokenizers: Tokenizers, tmp_path: Path
 ) -> None:
-    """CTranslate2 divides by the probability of not ending yet; the scores here do not."""
+    """CTranslate2 divides by the probability of what is not forbidden; the scores here do not."""
     model = random_model(config(), tokenizers)
     theirs, source_ids = opened(model, tokenizers, tmp_path), sources(tokenizers)
-    search = SearchConfig(beam=5, min_length=6)
+    search = SearchConfig(beam=5, **option)
     results = theirs.search(source_ids, search)
     expected = log_probabilities(model, source_ids, [hypothesis.ids for (hypothesis,) in results], 4096)
     bounds = [bound for _, bound in watched(model, source_ids, search)]
     for (hypothesis,), score, bound in zip(results, expected, bounds, strict=True):
-        assert len(hypothesis.ids) >= 6
+        assert len(hypothesis.ids) >= search.min_length
         assert hypothesis.log_probability == pytest.approx(score, abs=bound)
 
 
