@@ -113,6 +113,11 @@ def test_one_text_is_not_taken_for_its_letters(tiny_run: Path) -> None:
             translator.translate(["A"], wrong)
 
 
+def test_a_search_key_that_does_nothing_is_warned_of(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nmt_cli.load_run(tiny_run, search={"temperature": 0.5}, device="cpu", engine="torch")
+    assert capsys.readouterr().err == "warning: search.temperature: does nothing without sampling: true\n"
+
+
 def test_what_is_no_dictionary_and_no_recipe_is_refused(tiny_run: Path) -> None:
     wrong: Any = "beam=3"
     with pytest.raises(UserError, match="search: needs a dictionary"):

@@ -25,7 +25,7 @@ from nmt_cli.models import MODELS
 from nmt_cli.recipe import paths
 from nmt_cli.recipe.paths import shipped_recipes
 from nmt_cli.yaml12 import write_yaml
-from tests.conftest import NMT, Call, environment, in_float32, start, toy_content
+from tests.conftest import NMT, Call, environment, in_float32, run, start, toy_content
 
 # What it prints
 
@@ -149,6 +149,24 @@ def test_translate_writes_one_line_a_line_in_each_form(nmt: Call, tiny_run: Path
     assert spaces == "4 |||  \t ||| -inf"
 
 
+@pytest.mark.precision
+@pytest.mark.parametrize(
+    ("options", "warnings"),
+    [
+        (["--set", "search.temperature=2"], ["search.temperature: does nothing without sampling: true"]),
+        (["--beam", 1, "--set", "search.length_penalty=2"], ["search.length_penalty: does nothing with beam: 1"]),
+        (["--set", "search.max_length_factor=2"], ["search.max_length_factor: does nothing beside max_length"]),
+        (["--set", "search.sampling=true"], []),  # the run's own beam is meant for other searches
+    ],
+)
+def test_an_option_of_a_search_that_does_nothing_is_warned_of_once(
+    options: list[Any], warnings: list[str], tiny_run: Path, nmt: Call
+) -> None:
+    code, out, err = nmt("translate", tiny_run, "--device", "cpu", "--engine", "torch", *options, stdin=b"a\nb\n")
+    assert (code, out.count("\n")) == (0, 2)
+    assert [line for line in err.splitlines() if "does nothing" in line] == [f"warning: {text}" for text in warnings]
+
+
 def test_numbers_that_a_translation_lacks_are_counted_with_their_lines(nmt: Call, tiny_run: Path) -> None:
     code, _, err = nmt("translate", tiny_run, "--processes", "1", stdin=b"The old man.\nThe 1995 man.\n")
     assert code == 0 and "1 line (2) whose translation has other numbers, or one of them in words" in err
@@ -187,6 +205,18 @@ def test_alignments_of_several_candidates_need_json(nmt: Call, tiny_run: Path) -
     code, out, err = nmt("translate", tiny_run, *options, stdin=b"a book")
     assert (code, out) == (2, "")
     assert err == "nmt: --alignments: with n_best above 1 only in --jsonl\n"
+
+
+def test_a_file_named_with_a_dash_is_not_standard_input_and_says_what_is(
+    nmt: Call, tiny_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "s").write_text("a book\n")
+    code, _, err = nmt("rescore", tiny_run, tmp_path / "s", "-", "--device", "cpu")
+    assert (code, err) == (
+        2, "nmt: -: cannot read: No such file or directory; standard input is called /dev/stdin\n"
+    )  # fmt: skip
+    done = run("rescore", tiny_run, tmp_path / "s", "/dev/stdin", "--device", "cpu", stdin=b"ein Buch\n")
+    assert done.returncode == 0 and done.stdout.count(b"\n") == 1
 
 
 def test_rescore_prints_columns_or_json_one_line_a_pair(nmt: Call, tiny_run: Path, tmp_path: Path) -> None:

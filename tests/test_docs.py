@@ -116,6 +116,17 @@ def test_the_corpus_of_several_languages_is_one() -> None:
     assert len(recipe.corpus.texts()) == 6
 
 
+def test_the_settings_of_the_page_about_migrating_are_recipes_and_searches() -> None:
+    page = (ROOT / "docs/migrating.md").read_text(encoding="utf-8")
+    (corpus,) = re.findall(r"`corpus: {(.*?)}`", page)
+    recipe = build_recipe({"name": "all", **read_yaml(f"corpus: {{source: en, target: de, {corpus}}}")[0]})
+    assert recipe.corpus.filters is None and recipe.corpus.max_length is None
+    settings = re.findall(r"--set (search\.[^ `]+)", page)
+    assert len(settings) == 4 and load_recipe("quickstart", settings).warnings("search") == []
+    keys = re.findall(r"`((?:training|model|search)\.\w+): (\w+)`", page)
+    assert len(keys) >= 7 and all(load_recipe("quickstart", [f"{key}={value}"]) for key, value in keys)
+
+
 def test_the_map_of_packages_is_the_tree() -> None:
     design = (ROOT / "docs/design.md").read_text(encoding="utf-8")
     cells = re.findall(r"^\| (`nmt_cli/.*?) \|", design, re.MULTILINE)

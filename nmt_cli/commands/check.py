@@ -96,11 +96,9 @@ def check(
 
 def _check_options(recipe: Recipe, run_path: Path) -> Iterator[Finding]:
     for section in SECTIONS:
-        for message in getattr(recipe, section).warnings():
+        for message in recipe.warnings(section):
             key, _, reason = message.partition(": ")
-            yield Finding("warning", f"{section}.{key}", reason)
-    if recipe.search.coverage_penalty and not recipe.model.has_attention:
-        yield Finding("warning", "search.coverage_penalty", f"does nothing: {recipe.model.type} has no attention here")
+            yield Finding("warning", key, reason)
     if recipe.training.tensorboard and find_spec("tensorboard") is None:
         yield Finding("error", "training.tensorboard", f"needs the extra: {pip_install('tensorboard')}")
     if run_path.exists():

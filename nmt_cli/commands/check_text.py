@@ -17,6 +17,7 @@ from nmt_cli.data.filtering.said_language import unlike_said
 from nmt_cli.data.filtering.usual import MIN_PAIRS
 from nmt_cli.data.inspection import ParallelTextStats
 from nmt_cli.data.overlap import OverlapCounter
+from nmt_cli.data.segmentation_marks import MarkedLines
 from nmt_cli.data.sources.bad_rows import dropped_rows, is_too_many, other_encoding
 from nmt_cli.data.sources.corpus import Corpus
 from nmt_cli.errors import pluralize
@@ -92,6 +93,7 @@ def check_content(
 
     `profile` is that of the training text, for the filters that learn what is usual in it.
     """
+    yield from _check_segmentation(stats_by_split, corpus)
     thresholds = _filter_thresholds(corpus)
     recommended = set()
     for split, texts in stats_by_split.items():
@@ -118,6 +120,19 @@ def check_content(
         yield Finding(
             "warning", "corpus.filters", f"to drop such pairs, put into the section corpus: filters: {{{text}}}"
         )
+
+
+def _check_segmentation(stats_by_split: dict[str, list[ParallelTextStats]], corpus: CorpusConfig) -> Iterator[Finding]:
+    """A side that another program has segmented, under the first split where it is."""
+    said_sides: set[str] = set()
+    for split, texts in stats_by_split.items():
+        marked = MarkedLines()
+        for stats in texts:
+            marked.add(stats.marked)
+        for side, warning in marked.warnings(corpus.languages).items():
+            if side not in said_sides:
+                yield Finding("warning", f"corpus.{split}", warning)
+            said_sides.add(side)
 
 
 def _filter_thresholds(corpus: CorpusConfig) -> dict[str, float]:

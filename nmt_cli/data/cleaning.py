@@ -17,6 +17,7 @@ from nmt_cli.data.filtering.corpus_profile import SAMPLE_PAIRS, CorpusProfile, e
 from nmt_cli.data.filtering.rules import RULES, Pair, PairRules
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import EvaluationText, Overlap, OverlapCounter, OverlapHashes, hash_pair, hash_text
+from nmt_cli.data.segmentation_marks import MarkedLines
 from nmt_cli.data.sources.base import RawPair
 from nmt_cli.data.tokenization.tokenizer import batched
 from nmt_cli.workers import MapFunction
@@ -81,6 +82,7 @@ class FilteredBlock:
     pair_hashes: bytearray = field(default_factory=bytearray)  # 8 for each kept pair; empty if duplicates are kept
     overlaps: list[Overlap] = field(default_factory=list)  # of pairs that the development or test text has
     normalized: Counter[str] = field(default_factory=Counter)  # lines that each step of normalisation has changed
+    marked: MarkedLines = field(default_factory=MarkedLines)  # of all pairs that are UTF-8
     problems: list[Problem] = field(default_factory=list)  # what every filter says, in an audit
 
 
@@ -112,6 +114,7 @@ class PairFilter:
                 filtered.dropped_pairs.append(Problem(NOT_UTF8, _one_line(raw_source, raw_target), line_number))
                 continue
             source, target = pair.source, pair.target
+            filtered.marked.look_at(source, target, line_number)
             own_problems = [Problem(name, f"{source}{PAIR_MARK}{target}", line_number) for name in names]
             if self.audit:
                 filtered.problems += own_problems
@@ -217,6 +220,7 @@ class CorpusCleaner:
         self.overlap = OverlapCounter(list(evaluation_texts))
         self.report: FilterReport = {name: FilterStats() for name in FILTER_NAMES}
         self.normalized: Counter[str] = Counter()
+        self.marked = MarkedLines()
         self._seen_hashes = SeenHashes()
 
     def clean(
@@ -239,6 +243,7 @@ class CorpusCleaner:
         for filtered in apply_filter(blocks):
             self.overlap.add(label, filtered.overlaps)
             self.normalized.update(filtered.normalized)
+            self.marked.add(filtered.marked, label)
             self.problems += filtered.problems
             for problem in filtered.dropped_pairs:
                 self._drop(label, problem)

@@ -21,6 +21,7 @@ from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.filtering.corpus_profile import CorpusProfile
 from nmt_cli.data.filtering.said_language import unlike_said
 from nmt_cli.data.overlap import OverlapCounter, read_evaluation_texts
+from nmt_cli.data.segmentation_marks import MarkedLines
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText, RawPair
 from nmt_cli.data.sources.corpus import Corpus
@@ -43,6 +44,7 @@ class ParallelTextStats:
     bad_rows: BadRows = field(default_factory=BadRows)
     problems: list[Problem] = field(default_factory=list)  # of the inspected pairs, by every filter
     is_one_file: bool = False  # on both sides
+    marked: MarkedLines = field(default_factory=MarkedLines)  # of the inspected pairs, as other programs segment text
 
 
 def inspect_text(
@@ -64,7 +66,7 @@ def inspect_text(
         pairs = _count_overlap(pairs, text.label, config, overlap, profile)
     stats.clean_pairs = list(cleaner.clean(_count_pairs(islice(pairs, max_pairs), stats), text.label, keeps=text.keeps))
     stats.dropped = {name: filter_stats for name, filter_stats in cleaner.report.items() if filter_stats.count}
-    stats.problems = cleaner.problems
+    stats.problems, stats.marked = cleaner.problems, cleaner.marked
     stats.inspected_pairs = stats.pair_count
     deque(_count_pairs(pairs, stats), maxlen=0)
     return stats

@@ -75,8 +75,23 @@ def tokenizer_error(name: str) -> str | None:
     try:
         build_metric("bleu", tokenize=name)
     except (ImportError, OSError, RuntimeError) as error:
-        return " ".join(str(error).split())
+        reason = " ".join(str(error).split())
+        return reason if isinstance(error, ImportError) else f"{reason}{_model_advice(name)}"
     return None
+
+
+def _model_advice(name: str) -> str:
+    """Where sacreBLEU's tokenizer has its SentencePiece model from, if it has one, and where to put it."""
+    from sacrebleu.tokenizers.tokenizer_spm import SPM_MODELS
+    from sacrebleu.utils import SACREBLEU_DIR
+
+    if name not in SPM_MODELS:
+        return ""
+    url = SPM_MODELS[name]["url"]
+    path = Path(SACREBLEU_DIR, "models", Path(url).name)
+    if path.exists():
+        return f": {path} is damaged: delete it, and sacreBLEU downloads it again"
+    return f": sacreBLEU downloads {url} once; without network, put that file at {path}"
 
 
 def corpus_scores(

@@ -48,6 +48,13 @@ class Recipe:
         """This recipe with other values for some keys of a section; they are not checked."""
         return replace(self, **{section: getattr(self, section).model_copy(update=values)})
 
+    def warnings(self, section: str) -> list[str]:
+        """Options of a section that do nothing, or hardly what was meant, each as `section.key: why`."""
+        messages: list[str] = getattr(self, section).warnings()
+        if section == "search" and self.search.coverage_penalty and not self.model.has_attention:
+            messages = [*messages, f"coverage_penalty: does nothing: {self.model.type} has no attention here"]
+        return [f"{section}.{message}" for message in messages]
+
     def to_dict(self) -> dict[str, Any]:
         """All keys with their values, defaults included."""
         sections = {key: getattr(self, key).model_dump(mode="json") for key in SECTIONS}

@@ -186,6 +186,8 @@ def report_preparation(data: PreparedData, reporter: Reporter) -> None:
         reporter.info(f"no corpus.dev: {pluralize(manifest['held_out'], 'pair')} held out for development")
         if (warning := held_out_warning(manifest["held_out"])) is not None:
             reporter.warning(warning)
+    for warning in manifest.get("segmented", {}).values():
+        reporter.warning(f"corpus.train: {warning}")
     for split, problems in manifest.get("evaluation_problems", {}).items():
         for problem in problems:
             reporter.warning(f"corpus.{split}: {problem}")

@@ -49,7 +49,8 @@ class TrainingConfig(Section):
     epsilon: float = Field(default=1e-9, gt=0)
     """Added to the denominator of Adam's step."""
     weight_decay: float = Field(default=0.0, ge=0, lt=1)
-    """Weight decay of matrices; intended for adamw."""
+    """Weight decay of matrices; intended for adamw, which decays weights apart from the gradient, as fairseq's adam
+    does, too. With adam it is an L2 penalty, part of the gradient."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     """Probability that is taken from each target token and spread over the vocabulary."""
     clip_norm: float | None = Field(default=1.0, gt=0)

@@ -71,11 +71,20 @@ class TranslatorSpec:
     def _choose(self, reporter: Reporter) -> tuple[Recipe, EngineChoice]:
         """The recipe of the runs with the overrides, and the engine that translates by it."""
         runs = [Path(run) for run in self.runs]
-        recipe = self.recipe or self._load_recipe(runs[0])
+        recipe = self.recipe
+        if recipe is None:
+            recipe = self._load_recipe(runs[0])
+            for warning in self._warnings(recipe):
+                reporter.warning(warning)
         choice = choose_engine(
             runs, recipe, reporter, self.engine, self.quantization, device=self.device, align=self.align
         )
         return recipe, choice
+
+    def _warnings(self, recipe: Recipe) -> list[str]:
+        """What is to be said of the overrides; not of the run's own keys, which may well be meant for others."""
+        keys = {override.partition("=")[0].strip() for override in self.overrides}
+        return [warning for warning in recipe.warnings("search") if warning.partition(": ")[0] in keys]
 
     def _load_recipe(self, run: Path) -> Recipe:
         """The recipe of the first run; UserError for overrides other than search.key=value."""

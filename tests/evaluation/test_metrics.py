@@ -1,8 +1,12 @@
 """Scores with their signatures, and which tokenizer a language gets."""
 
-import pytest
+from pathlib import Path
+from typing import Any
 
-from nmt_cli.evaluation.metrics import METRICS, build_metric, corpus_scores, default_bleu_tokenizer
+import pytest
+from sacrebleu.tokenizers import tokenizer_spm
+
+from nmt_cli.evaluation.metrics import METRICS, build_metric, corpus_scores, default_bleu_tokenizer, tokenizer_error
 
 HYPOTHESES = ["The cat sat on the mat .", "two dogs"]
 REFERENCES = [["The cat sat on a mat .", "Two dogs bark"]]
@@ -63,3 +67,24 @@ def test_lowercase_ignores_case() -> None:
         True,
         True,
     ]
+
+
+@pytest.mark.filterwarnings("ignore:The .warn. method:DeprecationWarning")  # which sacreBLEU uses
+@pytest.mark.parametrize("name", ["flores200", "flores101", "spm"])
+def test_a_tokenizer_whose_model_cannot_be_downloaded_says_where_to_put_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(url: str, path: Any) -> None:
+        raise OSError("no network")
+
+    for module in ("utils", "tokenizers.tokenizer_spm"):
+        monkeypatch.setattr(f"sacrebleu.{module}.SACREBLEU_DIR", str(tmp_path))
+    monkeypatch.setattr(tokenizer_spm, "download_file", fail)
+    url = tokenizer_spm.SPM_MODELS[name]["url"]
+    path = tmp_path / "models" / url.rpartition("/")[2]
+    advice = f"sacreBLEU downloads {url} once; without network, put that file at {path}"
+    assert tokenizer_error(name) == f"no network: {advice}"
+    path.parent.mkdir()
+    path.write_text("no model")
+    reason = tokenizer_error(name)
+    assert reason is not None and reason.endswith(f": {path} is damaged: delete it, and sacreBLEU downloads it again")

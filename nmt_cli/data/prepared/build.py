@@ -163,6 +163,7 @@ class _Preparation:
             "overlap": [count._asdict() for count in self.cleaner.overlap.report()],
             "evaluation_problems": {text.split: text.problems() for text in self.cleaner.overlap.texts},
             "normalized": dict(self.cleaner.normalized),
+            "segmented": self.cleaner.marked.warnings(self.settings.corpus.languages),
             "vocabulary": [tokenizers.source.vocab_size, tokenizers.target.vocab_size],
         }
 

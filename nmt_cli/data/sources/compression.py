@@ -77,7 +77,8 @@ def open_decompressed(path: Path, member: str | None = None) -> Iterator[BinaryI
                 yield _decompress(file, suffix)
     except READ_ERRORS as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{path}: cannot read: {reason}") from error
+        advice = "; standard input is called /dev/stdin" if str(path) == "-" else ""
+        raise DataError(f"{path}: cannot read: {reason}{advice}") from error
 
 
 def _decompress(file: BinaryIO, suffix: str) -> Any:

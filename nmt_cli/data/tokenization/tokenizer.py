@@ -40,7 +40,8 @@ class TokenizerConfig(Section):
     """The tokenizer section of a recipe."""
 
     type: TokenizerType = "bpe"
-    """bpe (Sennrich et al. 2016), unigram (Kudo 2018), character or word."""
+    """bpe (Sennrich et al. 2016), unigram (Kudo 2018), character or word. For word, a text is split at spaces and
+    punctuation: a word is a run of letters, one digit, or a run of other characters, so that don't is three words."""
     vocab_size: int = Field(default=8000, ge=8, le=10_000_000)
     """Subwords in each vocabulary, including 4 special tokens and (except for word) 256 bytes."""
     joint: bool = True
