@@ -10,7 +10,6 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
 from nmt_cli.data.final_marks import CLOSERS, FINAL_MARK
-from nmt_cli.data.language_tags import leading_tag
 from nmt_cli.data.letter_case import MARKS, WORD
 
 FINAL_PUNCTUATION = re.compile(rf"{FINAL_MARK}+(?=[{CLOSERS}]*\s*\Z)")
@@ -80,6 +79,8 @@ KINDS: dict[str, Perturb] = {
 
 def perturb_lines(lines: Iterable[str], kind: str, seed: int = 1) -> Iterator[str]:
     """Each line, changed in the way that `kind`, a key of KINDS, names."""
+    from nmt_cli.data.language_tags import leading_tag  # not where the command line asks for KINDS
+
     for number, line in enumerate(lines, 1):
         tag = leading_tag(line)
         yield tag + KINDS[kind](line.removeprefix(tag), random.Random(f"{seed}:{kind}:{number}"))
