@@ -46,7 +46,7 @@ def open_attention_run(path: Path, device: str) -> LoadedRun:
     """A run in float32 whose model has attention; UserError for one without."""
     run = open_run(path, find_device(device), "fp32")
     if not run.model.has_attention:
-        raise UserError(f"{path}: this model has no attention to plot")
+        raise UserError(f"{path}: this model has no attention to the source, so there is none to plot")
     return run
 
 

@@ -35,8 +35,9 @@ def inspect_sentence(
 
     - `text` and `translation` as the model reads and writes them, `displayed`, the translation in the case of its
       source and with what must not change, `prefix`, and `score`, null for a translation that was given;
-    - `source_words`, `target_words`: `text` and, of the target, `probability` given all words before (null where the
-      model emits all at once); the last of each is the end of the sentence, `END`;
+    - `all_at_once`: whether the model writes all words at once, which then have neither probabilities nor alternatives;
+    - `source_words`, `target_words`: `text` and, of the target, `probability` given all words before (null where they
+      are written at once); the last of each is the end of the sentence, `END`;
     - `alternatives`: for each target word the most probable words in its place: `text` (empty: the end), `probability`
       of its first token, and `prefix`, the translation up to and including the word; none without `alternatives`;
     - `attention`: `cross`, `source` and `target`, each [layers][heads][words][words], whose rows are words of the
@@ -68,6 +69,7 @@ def inspect_sentence(
         "displayed": displayed,
         "prefix": tokenizers.target.decode([prefix_ids])[0],
         "score": score,
+        "all_at_once": inspection is None,
         "source_words": [{"text": word.text} for word in source_words],
         "target_words": [{"text": word.text, "probability": None} for word in target_words],
         "alternatives": [[] for _ in target_words],

@@ -165,7 +165,7 @@ class LibreTranslateApi:
             return records
         (run,) = result.route.runs
         if not run.has_attention:
-            warnings.append(f"run {run.name} has no attention, and so no alignment")
+            warnings.append(f"run {run.name} has no attention to the source, and so no alignment")
             return records
         if len(pairs) > MAX_ALIGNED_SENTENCES:
             raise RequestError(413, f"alignment and attention: at most {MAX_ALIGNED_SENTENCES} sentences at a time")

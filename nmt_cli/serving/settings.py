@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmt_cli.errors import RunError, UserError
+from nmt_cli.models import config_class
 from nmt_cli.recipe.paths import read_recipe_text, run_recipe_path
 from nmt_cli.yaml12 import read_yaml
 
@@ -112,9 +113,9 @@ def describe_runs(paths: list[Path]) -> tuple[ServedRun, ...]:
             corpus, model = recipe["corpus"], recipe["model"]
             source, target = str(corpus["source"]), str(corpus["target"])
             model_type = str(model["type"])
-            has_attention = model_type != "ctc" and model.get("attention") != "none"
-        except (LookupError, TypeError, AttributeError) as error:
-            raise RunError(f"{path}: its recipe.yaml names no languages or no model") from error
+            has_attention = config_class(model_type).model_validate(model).has_attention
+        except (LookupError, TypeError, ValueError) as error:
+            raise RunError(f"{path}: its recipe.yaml names no languages, or no model that nmt knows") from error
         base = path.resolve().name
         taken = {run.name for run in runs}
         name = next(n for n in (base, *(f"{base}-{number}" for number in range(2, 1000))) if n not in taken)

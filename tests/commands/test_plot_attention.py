@@ -227,7 +227,7 @@ def test_a_model_without_attention_is_refused(
 ) -> None:  # fmt: skip
     made = a_run(tokenizer, name, **options)
     monkeypatch.setattr("nmt_cli.commands.plot_attention.open_run", lambda *_: made)
-    with pytest.raises(UserError, match=r"x: this model has no attention to plot"):
+    with pytest.raises(UserError, match=r"x: this model has no attention to the source, so there is none to plot"):
         open_attention_run(Path("x"), "cpu")
 
 

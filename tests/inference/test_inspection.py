@@ -37,6 +37,7 @@ def test_words_probabilities_attention_and_alternatives_are_those_of_the_model(
     (source_ids,) = tokenizer.encode([SENTENCE])
     (hypotheses,) = translator.engine.search([source_ids], translator.config)
     probabilities = [word["probability"] for word in record["target_words"]]
+    assert record["all_at_once"] == (name == "ctc")
     if name == "ctc":
         assert probabilities == [None] * sizes["target"] and record["beam"] is None
         assert record["attention"] == {"cross": None, "source": None, "target": None}
@@ -98,7 +99,8 @@ def test_the_fixed_vector_shows_no_attention_and_a_long_text_only_the_mean_of_he
     configs = MODELS["rnn"].config_class.tiny_configs()
     index = next(i for i, config in enumerate(configs) if not config.has_attention)
     record = inspect_sentence(make_translator("rnn", tokenizer, index), SENTENCE)
-    assert record["attention"]["cross"] is None and record["target_words"][0]["probability"] is not None
+    assert record["attention"]["cross"] is None and not record["all_at_once"]
+    assert record["target_words"][0]["probability"] is not None
     monkeypatch.setattr("nmt_cli.inference.inspection.MAX_WEIGHTS", 10)
     attention = inspect_sentence(make_translator("transformer", tokenizer), SENTENCE)["attention"]
     assert [len(layer) for layer in attention["cross"]] == [1, 1]

@@ -147,6 +147,21 @@ def test_a_run_whose_recipe_is_no_text_is_said(tmp_path: Path) -> None:
         describe_runs([tmp_path])
 
 
+@pytest.mark.parametrize(
+    ("model", "has_attention"), [("{type: ctc}", False), ("{type: rnn, attention: none}", False), ("{type: rnn}", True)]
+)
+def test_whether_a_run_has_attention_is_asked_of_its_model(tmp_path: Path, model: str, has_attention: bool) -> None:
+    (tmp_path / "recipe.yaml").write_text(f"corpus: {{source: en, target: de}}\nmodel: {model}\n")
+    assert describe_runs([tmp_path])[0].has_attention == has_attention
+
+
+@pytest.mark.parametrize("model", ["rnn", "{type: unknown}", "{type: rnn, attention: odd}", "{}"])
+def test_a_run_of_a_model_that_is_not_known_is_said(tmp_path: Path, model: str) -> None:
+    (tmp_path / "recipe.yaml").write_text(f"corpus: {{source: en, target: de}}\nmodel: {model}\n")
+    with pytest.raises(UserError, match=r"its recipe.yaml names no languages, or no model that nmt knows"):
+        describe_runs([tmp_path])
+
+
 def test_runs_with_the_same_name_get_numbers(tiny_run: Path) -> None:
     assert [described.name for described in describe_runs([tiny_run, tiny_run])] == ["tiny", "tiny-2"]
 

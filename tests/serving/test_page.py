@@ -256,6 +256,36 @@ class TestPage:
         page.keyboard.press("Escape")
         assert page.locator("#inspection").is_hidden()
 
+    @pytest.mark.parametrize(
+        ("all_at_once", "attention"),
+        [
+            (True, "This model writes all words at once and has no attention from the translation to the source."),
+            (False, "This model has no attention: all it knows of the source is one vector."),
+        ],
+    )
+    def test_a_view_says_only_what_is_true_of_the_model(self, page: Any, all_at_once: bool, attention: str) -> None:
+        def answer(query: Any) -> Any:
+            if all_at_once or query.get("alternatives") is False:
+                return record_of("A DOG", None, all_at_once=all_at_once, alternatives=[[], [], []])
+            return with_another_word(query)
+
+        serve(page, [("one", "en", "de"), ("two", "en", "de")])
+        canned(page, "translate", in_upper_case)
+        canned(page, "inspect", answer)
+        page.fill("#text", "a dog")
+        translated(page).locator(".sentence").click()
+        page.locator(".words.target button").first.wait_for()
+        help_text = page.locator("#view .note").inner_text()
+        assert help_text.startswith(attention)
+        for said in ("Click a word to choose another one", "The stronger the orange"):
+            assert (said in help_text) != all_at_once
+        assert ("Instead of" in page.locator("#view").inner_text()) != all_at_once
+        page.click("#tab-attention")
+        assert page.locator("#view").inner_text() == attention
+        page.click("#tab-runs")
+        page.locator(".card p.label").nth(1).wait_for()
+        assert page.locator(".card p.label").all_inner_texts() == [attention] * 2
+
     def test_another_word_is_chosen_and_the_rest_translated_anew(self, page: Any) -> None:
         page.fill("#text", "Two dogs.")
         translated(page).locator(".sentence").click()

@@ -71,6 +71,10 @@ function matrixOf(record, kind, layer, head) {
 const sides = (record, kind) => (kind === "cross" ? [record.target_words, record.source_words]
   : kind === "source" ? [record.source_words, record.source_words] : [record.target_words, record.target_words]);
 
+/** Why there is no attention to show. */
+const whyNoAttention = (record) => (record.all_at_once ? "This model writes all words at once and has no attention from the translation to the source."
+  : "This model has no attention: all it knows of the source is one vector.");
+
 // --- words and alternatives
 
 function drawWords() {
@@ -85,9 +89,11 @@ function drawWords() {
   const list = (buttons, name) => element("ul", {
     class: `words ${name}`, lang: shown.options[name], dir: RIGHT_TO_LEFT.test(shown.options[name]) ? "rtl" : "ltr",
   }, buttons.map((button) => element("li", {}, button)));
-  const help = weights ? "Point at a word to see what it attends to. " : "This model has no attention: all it knows of the source is one vector. ";
+  const help = [weights ? "Point at a word to see what it attends to." : whyNoAttention(record)];
+  if (!record.all_at_once) help.push("The stronger the orange, the less probable the word.");
+  if (record.alternatives?.some((choices) => choices.length)) help.push("Click a word to choose another one: the rest is translated again.");
   redraw(
-    byId("view"), element("p", { class: "note" }, help, "The stronger the orange, the less probable the word. Click a word to choose another one: the rest is translated again."),
+    byId("view"), element("p", { class: "note" }, help.join(" ")),
     element("span", { class: "label" }, "Source"), list(sourceButtons, "source"),
     element("span", { class: "label" }, "Translation"), list(targetButtons, "target"),
     alternatives(record),
@@ -109,8 +115,8 @@ function light(buttons, weights) {
 
 function alternatives(record) {
   const word = record.target_words[shown.word];
-  if (!word) return "";
-  const rows = (record.alternatives?.[shown.word] ?? []).flatMap((choice) => [
+  if (!word || !record.alternatives?.[shown.word]?.length) return "";
+  const rows = record.alternatives[shown.word].flatMap((choice) => [
     element("button", { type: "button", disabled: !choice.prefix || choice.text === word.text, onclick: () => load({ prefix: choice.prefix }) }, choice.text || "(end)"),
     element("div", { class: "bar", style: { width: `${(100 * choice.probability).toFixed(1)}%` } }),
     element("span", { class: "label" }, percent(choice.probability)),
@@ -123,7 +129,7 @@ const KINDS = { cross: "Translation → source", source: "Source → source", ta
 function drawAttention() {
   const record = shown.record;
   const kinds = Object.keys(KINDS).filter((kind) => record.attention?.[kind]?.length);
-  if (!kinds.length) return note("This model has no attention: all it knows of the source is one vector.");
+  if (!kinds.length) return note(whyNoAttention(record));
   if (!kinds.includes(shown.kind)) shown.kind = kinds[0];
   const layers = record.attention[shown.kind];
   if (shown.layer >= layers.length) shown.layer = -1;
@@ -214,7 +220,7 @@ async function drawRuns() {
     try {
       const record = await ask(controller, { run: run.name, alternatives: false });
       const words = record.target_words.flatMap((word) => [element("span", doubt(word.probability), word.text), " "]);
-      const picture = matrixOf(record, "cross", -1, -1) ? matrixTable(record, "cross", -1, -1) : element("span", { class: "label" }, "no attention: one vector for the whole sentence");
+      const picture = matrixOf(record, "cross", -1, -1) ? matrixTable(record, "cross", -1, -1) : element("p", { class: "label" }, whyNoAttention(record));
       card.lastChild.replaceWith(element("p", { lang: shown.options.target, dir: "auto" }, words), picture);
     } catch (error) {
       if (error.name === "AbortError") return;
