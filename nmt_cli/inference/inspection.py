@@ -32,19 +32,17 @@ def inspect_sentence(
     for it.
 
     A dictionary for JSON:
-
     - `text` and `translation` as the model reads and writes them, `displayed`, the translation in the case of its
       source and with what must not change, `prefix`, and `score`, null for a translation that was given;
-    - `all_at_once`: whether the model writes all words at once, which then have neither probabilities nor alternatives;
-    - `source_words`, `target_words`: `text` and, of the target, `probability` given all words before (null where they
-      are written at once); the last of each is the end of the sentence, `END`;
+    - `all_at_once`: whether the model writes all words at once, without probabilities and alternatives;
+    - `source_words`, `target_words`: `text` and, of the target, `probability` given all words before (null: not known);
+      the last of each is the end of the sentence, `END`;
     - `alternatives`: for each target word the most probable words in its place: `text` (empty: the end), `probability`
       of its first token, and `prefix`, the translation up to and including the word; none without `alternatives`;
     - `attention`: `cross`, `source` and `target`, each [layers][heads][words][words], whose rows are words of the
       target (`source`: of the source); null where the model has no such attention;
-    - with `beam`, `beam`: its `size`; `steps`, a list of hypotheses each with `text` of its last token, `parent` (its
-      place in the step before), `log_probability` and, where it ended, `score`; and `best`, the [step, place] of the
-      hypothesis that won; null where there is no beam.
+    - with `beam`, `beam`: its `size`; `steps`, hypotheses with `text` of the last token, `parent` (place in the step
+      before), `log_probability` and, if ended, `score`; `best`, [step, place] of the winner; null if there is no beam.
 
     UserError for a text without tokens, DataError where the engine shows none of this.
     """

@@ -30,6 +30,15 @@ def contrast(*colours: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
+def blended(colours: list[str]) -> str:
+    """What is seen of colours that lie over each other, each as rgb(1, 2, 3) or rgba(1, 2, 3, 0.4), the topmost last."""
+    seen = [255.0] * 3
+    for colour in colours:
+        red, green, blue, opacity = [*map(float, re.findall(r"[\d.]+", colour)), 1.0][:4]
+        seen = [opacity * above + (1 - opacity) * below for above, below in zip((red, green, blue), seen, strict=True)]
+    return f"rgb({', '.join(str(round(channel)) for channel in seen)})"
+
+
 def _relative_luminance(colour: str) -> float:
     if colour.startswith("#"):
         digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.plots.pictures import contrast
+from tests.plots.pictures import blended, contrast
 from tests.serving.conftest import Server
 
 MAX_PAGE_BYTES = 60_000
@@ -793,6 +793,39 @@ class TestPage:
                     ".concat(getComputedStyle(document.querySelector('.pane')).backgroundColor)"
                 )
                 assert note == status and contrast(status, ground) >= 4.5
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize("weight", [0.3, 0.6, 1])
+    def test_marked_words_can_be_read_in_all_colours(self, page: Any, scheme: str, weight: float) -> None:
+        def answer(query: Any) -> Any:
+            return record_of("A DOG", 1 - weight, attention={"cross": [[[[weight] * 3] * 3]]})
+
+        canned(page, "translate", in_upper_case)
+        canned(page, "inspect", answer)
+        page.emulate_media(color_scheme=scheme)
+        page.check("#colour")
+        page.fill("#text", "a dog")
+        translated(page).locator(".sentence .doubt").first.wait_for()
+        page.locator(".sentence").click()
+        page.locator(".words.target button").first.wait_for()
+        for marked in (".words.source button", ".words.target button", ".sentence .doubt"):
+            page.hover(marked)
+            ink, *grounds = page.locator(marked).first.evaluate(
+                "word => { const grounds = []; for (let e = word; e; e = e.parentElement)"
+                " grounds.unshift(getComputedStyle(e).backgroundColor);"
+                " return [getComputedStyle(word).color, ...grounds]; }"
+            )
+            assert contrast(ink, blended(grounds)) >= 4.5, (marked, ink, grounds)
+
+    def test_the_word_that_is_pointed_at_is_marked(self, page: Any) -> None:
+        canned(page, "translate", in_upper_case)
+        canned(page, "inspect", lambda query: record_of("A DOG"))
+        page.fill("#text", "a dog")
+        translated(page).locator(".sentence").click()
+        word = page.locator(".words.source button").first
+        before = word.evaluate("word => getComputedStyle(word).borderColor")
+        word.hover()
+        assert word.evaluate("word => getComputedStyle(word).borderColor") != before
 
     @pytest.mark.parametrize(
         ("key", "code", "swaps"),

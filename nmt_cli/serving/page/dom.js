@@ -31,7 +31,7 @@ export function element(name, attributes = {}, ...children) {
 export const percent = (share) => share < 0.0005 ? "under 0.1 %" : `${share < 0.1 ? (100 * share).toFixed(1) : Math.round(100 * share)} %`;
 /** The attributes of a word: the less probable, the stronger its colour; none where its probability is not known. */
 export const doubt = (probability) => (probability ?? null) === null ? {}
-  : { class: "doubt", style: { "--p": (0.75 * (1 - probability)).toFixed(3) }, title: percent(probability) };
+  : { class: "doubt", style: { "--p": (1 - probability).toFixed(3) }, title: percent(probability) };
 
 /** Replace what an element holds; where a control in it had the focus, that in its place gets it, or what is around. */
 export function redraw(parent, ...children) {

@@ -110,7 +110,7 @@ function wordButton(word, { probability, pressed, onpoint, onclick }) {
 }
 
 function light(buttons, weights) {
-  buttons.forEach((button, index) => button.style.setProperty("--a", weights ? Math.min(0.85, weights[index] ?? 0).toFixed(3) : 0));
+  buttons.forEach((button, index) => button.style.setProperty("--a", weights ? Math.min(1, weights[index] ?? 0).toFixed(3) : 0));
 }
 
 function alternatives(record) {
