@@ -109,7 +109,7 @@ def coverage_score(weights: Tensor) -> float:
     """The sum over source tokens of log min(1, attention to the token): Wu et al. 2016, eq. 14.
 
     `weights` are [layers, heads, T, S], of which the mean over heads of `alignment_layer` is used; the source's end
-    of sentence is not counted.
+    of sentence is not counted. The weights of local attention, whose rows sum to less than 1, are taken as they are.
     """
     attention_mass = weights[alignment_layer(weights.shape[0])].mean(0).sum(0)[:-1]  # [S - 1]
     return float(torch.log(attention_mass.clamp(MIN_ATTENTION, 1.0)).sum())

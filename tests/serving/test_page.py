@@ -286,6 +286,21 @@ class TestPage:
         page.locator(".card p.label").nth(1).wait_for()
         assert page.locator(".card p.label").all_inner_texts() == [attention] * 2
 
+    @pytest.mark.parametrize(
+        ("rows", "said"),
+        [
+            ([[0.5, 0.3, 0.2], [1, 0, 0], [0.3333, 0.3333, 0.3333]], "Each row adds up to 1."),
+            ([[0.5, 0.3, 0.1], [0.6, 0, 0], [1, 0, 0]], "A row adds up to between 0.60 and 1.00."),
+        ],
+    )
+    def test_what_rows_of_attention_add_up_to_is_computed(self, page: Any, rows: list[list[float]], said: str) -> None:
+        canned(page, "translate", in_upper_case)
+        canned(page, "inspect", lambda query: record_of("A DOG", attention={"cross": [[rows]]}))
+        page.fill("#text", "a dog")
+        translated(page).locator(".sentence").click()
+        page.click("#tab-attention")
+        assert page.locator("#view .note").inner_text().endswith(said)
+
     def test_another_word_is_chosen_and_the_rest_translated_anew(self, page: Any) -> None:
         page.fill("#text", "Two dogs.")
         translated(page).locator(".sentence").click()

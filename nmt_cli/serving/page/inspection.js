@@ -142,8 +142,15 @@ function drawAttention() {
       chooser("Layer", numbers(layers.length, "last"), shown.layer, (value) => { shown.layer = +value; }),
       chooser("Head", numbers(layers[layer].length, "mean of all"), shown.head, (value) => { shown.head = +value; })),
     matrixTable(record, shown.kind, shown.layer, shown.head),
-    element("p", { class: "note" }, "A row shows where a word looks: the stronger the colour, the more. Each row adds up to 1."),
+    element("p", { class: "note" }, "A row shows where a word looks: the stronger the colour, the more. ", sumsOfRows(matrixOf(record, shown.kind, shown.layer, shown.head))),
   );
+}
+
+/** What rows add up to, as they are: weights of local attention are not normalised after the Gaussian. */
+function sumsOfRows(weights) {
+  const sums = weights.map((row) => row.reduce((sum, weight) => sum + weight, 0));
+  const [least, most] = [Math.min(...sums), Math.max(...sums)];
+  return Math.max(1 - least, most - 1) < 0.01 ? "Each row adds up to 1." : `A row adds up to between ${least.toFixed(2)} and ${most.toFixed(2)}.`;
 }
 
 function chooser(label, choices, value, onchange) {
