@@ -111,7 +111,7 @@ def write_attention(
             path = out.with_stem("-".join([out.stem, *map(str, attention_map.numbers)]))
             heading = f"{title} · {attention_map.name}"
         rows = attention_panels(attention_map.weights, *selection)
-        draw_attention(path, attention_map.source, attention_map.target, rows, heading)
+        draw_attention(path, attention_map.source, attention_map.target, rows, heading, attention_map.weight_label)
         uncovered = missing_characters(escape_controls("".join([*attention_map.source, *attention_map.target])))
         if uncovered:
             reporter.warning(
@@ -205,7 +205,8 @@ def _attention_map(run: LoadedRun, pair: _Pair, *, words: bool) -> AttentionMap:
     weights = attention_weights(run.model, [pair.source], [pair.target])
     assert weights is not None
     source, target = _labels(run.tokenizers.source, pair.source), _labels(run.tokenizers.target, pair.target)
-    attention_map = AttentionMap(pair.line_number, source, target, np.asarray(weights[0]), pair.part)
+    weight_label = run.model.config.attention_label
+    attention_map = AttentionMap(pair.line_number, source, target, np.asarray(weights[0]), pair.part, weight_label)
     if not words:
         return attention_map
     source_word_ids, source_words = _group_words(run.tokenizers.source, pair.source)

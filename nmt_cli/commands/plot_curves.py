@@ -5,9 +5,9 @@ from pathlib import Path
 
 from nmt_cli.errors import UserError, pluralize
 from nmt_cli.plots.chart import COLOURS, Curve, Row, legend_entry, render_chart
-from nmt_cli.plots.curves import AXES, TRAINING_LOSS, VALIDATION_LOSS, available_quantities
+from nmt_cli.plots.curves import AXES, CTC_NOTE, LOSS_UNIT, TRAINING_LOSS, VALIDATION_LOSS, available_quantities
 from nmt_cli.plots.training_log import NothingLoggedError, TrainingHistory, read_training_history
-from nmt_cli.reporting import Reporter, Screen
+from nmt_cli.reporting import Reporter, Screen, Span
 
 
 def read_training_histories(runs: Mapping[str, Path], reporter: Reporter) -> dict[str, TrainingHistory]:
@@ -43,6 +43,9 @@ def curves_text(histories: Mapping[str, TrainingHistory], axis: str, screen: Scr
         for number, name in enumerate(histories):
             yield legend_entry(name, number, screen)
         yield []
+    if any(history.is_ctc for history in histories.values()):
+        yield [Span(f"loss {CTC_NOTE}")]
+        yield []
     quantities = available_quantities(histories)
     all_series = [
         getattr(history, curve)
@@ -58,7 +61,7 @@ def curves_text(histories: Mapping[str, TrainingHistory], axis: str, screen: Scr
             for curve_index, series in enumerate(getattr(history, curve) for curve in quantity.curves)
         ]
         line, points = ("line", "dots") if screen.colours else ("line of marks", "digits")
-        title = f"{quantity.label} ({line}: {TRAINING_LOSS}; {points}: {VALIDATION_LOSS})"
+        title = f"loss in {LOSS_UNIT} ({line}: {TRAINING_LOSS}; {points}: {VALIDATION_LOSS})"
         yield from render_chart(
             title if quantity.label == "loss" else quantity.label, curves, axis, x_max, screen,
             height=11 if quantity.label == "loss" else 7,

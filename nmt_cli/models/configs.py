@@ -29,6 +29,11 @@ class ModelConfig(Section):
         """Options that contradict each other, each as `key: what is wrong`."""
         return []
 
+    attention_label: ClassVar[str] = "attention weight"
+    """What the weights of `Autoregressive.attention` are, in lines of a few words."""
+    writes_all_at_once: ClassVar[bool] = False
+    """Whether the model is a `NonAutoregressive`, whose loss sums over all alignments."""
+
     tiny_base: ClassVar[dict[str, object]] = {}
     tiny_variants: ClassVar[tuple[dict[str, object], ...]]
 
@@ -248,6 +253,8 @@ class DecoderOnlyConfig(LayerConfig):
     source_attention: Literal["bidirectional", "causal"] = "bidirectional"
     """What a source token attends to: the whole source (a prefix language model) or only the tokens before it."""
 
+    attention_label: ClassVar = "attention weight,\nas a share among\nsource words"
+
     @property
     def has_attention(self) -> bool:
         """Always."""
@@ -282,6 +289,8 @@ class CTCConfig(LayerConfig):
     """Positions per source token; a target cannot have more tokens than there are positions."""
     tied_embeddings: Literal["all", "none"] = "all"
     """all: source and output share one table; none: nothing is shared."""
+
+    writes_all_at_once: ClassVar = True
 
     tiny_base: ClassVar = LayerConfig.tiny_base | {"encoder_layers": 1, "decoder_layers": 1}
     tiny_variants = (

@@ -5,7 +5,7 @@ Shapes: L layers, H heads, T target and S source positions, ends of sentence inc
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -28,6 +28,7 @@ class AttentionMap:
     target: list[str]  # T labels
     weights: AttentionWeights  # [L, H, T, S]
     part: int | None = None  # of the line, from 1, where its parts are translated, and drawn, by themselves
+    weight_label: str = "attention weight"  # what the weights are
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -58,7 +59,7 @@ class AttentionMap:
         )
         rows /= rows.sum(0)
         weights = np.einsum("lhts,ti,sj->lhij", self.weights, rows, columns, optimize=True)
-        return AttentionMap(self.line_number, source_words, target_words, weights.astype(np.float32), self.part)
+        return replace(self, source=source_words, target=target_words, weights=weights.astype(np.float32))
 
 
 class Panel(NamedTuple):

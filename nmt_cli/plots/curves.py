@@ -10,6 +10,8 @@ from nmt_cli.plots.training_log import SCORES, Series, TrainingHistory
 
 AXES = {"updates": "updates", "minutes": "minutes of training"}
 TRAINING_LOSS, VALIDATION_LOSS = "training, label-smoothed", "validation"
+LOSS_UNIT = "nats/token"
+CTC_NOTE = "of a CTC model: summed over all alignments"
 MAX_MARKERS = 40  # about, per line
 SINGLE_POINT_MARKER = "_"  # a piece of line, where a curve of the training has a single point
 
@@ -55,7 +57,8 @@ def draw_curves(path: Path, histories: Mapping[str, TrainingHistory]) -> None:
                 for number, history in enumerate(histories.values()):
                     _draw_quantity(axes, quantity, history, axis, line_style(number))
                 _style_axes(axes, quantity)
-            axes_row[0].set_ylabel(quantity.label)
+            is_loss = quantity.label == "loss"
+            axes_row[0].set_ylabel(f"loss ({LOSS_UNIT})" if is_loss else quantity.label)
         for axes, label in zip(panels[-1], AXES.values(), strict=True):
             axes.set_xlabel(label)
             axes.set_xlim(left=0)
@@ -103,4 +106,6 @@ def _draw_legend(
             Line2D([], [], color=MUTED_COLOUR, label=TRAINING_LOSS),
             Line2D([], [], color=MUTED_COLOUR, marker="o", markersize=4.5, label=VALIDATION_LOSS),
         ]
+        if any(history.is_ctc for history in histories.values()):
+            loss_handles.append(Line2D([], [], linestyle="none", label=CTC_NOTE))
         axes.legend(handles=loss_handles, loc="upper right", fontsize=8, labelcolor=MUTED_COLOUR)

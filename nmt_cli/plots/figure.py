@@ -20,6 +20,7 @@ MAX_PNG_DPI = 160  # lower where the longer side would get too many pixels
 TEXT_COLOUR, MUTED_COLOUR, GRID_COLOUR = "#222222", "#666666", "#dddddd"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222")
 MARKERS = ("o", "s", "^", "D", "v", "<", ">")
+MARKER_SHIFT = 3  # in each cycle of colours
 LINE_STYLES = ("-", "--", ":", "-.")
 _DATE_KEYS = {".svg": "Date", ".pdf": "CreationDate"}  # left out, so that equal figures are equal files
 
@@ -56,9 +57,13 @@ class LineStyle(NamedTuple):
 
 
 def line_style(index: int) -> LineStyle:
-    """The style of the system or run with this index, from 0; the first 28 differ."""
+    """The style of the system or run with this index, from 0; no two of the first 28 share colour and marker."""
     cycle, colour_index = divmod(index, len(COLOURS))
-    return LineStyle(COLOURS[colour_index], MARKERS[colour_index], LINE_STYLES[cycle % len(LINE_STYLES)])
+    return LineStyle(
+        COLOURS[colour_index],
+        MARKERS[(colour_index + MARKER_SHIFT * cycle) % len(MARKERS)],
+        LINE_STYLES[cycle % len(LINE_STYLES)],
+    )
 
 
 def check_output_path(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:

@@ -19,9 +19,14 @@ PANEL_GAP_INCHES = 0.14  # between the heatmaps of a grid
 
 
 def draw_attention(
-    path: Path, source: Sequence[str], target: Sequence[str], rows: list[list[Panel]], title: str
+    path: Path,
+    source: Sequence[str],
+    target: Sequence[str],
+    rows: list[list[Panel]],
+    title: str,
+    weight_label: str = "attention weight",
 ) -> None:
-    """Write the heatmaps of one sentence: panels [T, S] with cells of one size.
+    """Write the heatmaps of one sentence: panels [T, S] with cells of one size, and a bar that says what they are.
 
     Only the outer panels have labels. All panels share a colour scale from 0 to the largest weight shown. The heads
     of one layer, or the layers of one head, are wrapped after four.
@@ -43,7 +48,7 @@ def draw_attention(
             )  # fmt: skip
             _draw_cell_borders(axes, panel.weights.shape, cell_size)
         _draw_labels(figure.axes, rows, column_labels, row_labels, cell_size)
-        _draw_colourbar(figure, image, panel_size)
+        _draw_colourbar(figure, image, panel_size, weight_label)
         heading = f"{title} · {rows[0][0].title}" if single and rows[0][0].title else title
         figure.axes[0].set_title(heading, pad=10)  # matplotlib places it above the labels
         save_figure(figure, path, title=heading)
@@ -108,21 +113,25 @@ def _draw_labels(
     for axes in all_axes[::columns]:
         axes.tick_params(length=0, pad=2)
         axes.set_yticks(range(len(row_labels)), row_labels, fontsize=font_size, color=TEXT_COLOUR)
+    name_style: dict[str, Any] = {"fontsize": 9, "color": MUTED_COLOUR}
+    for axes in all_axes[:columns]:
+        axes.xaxis.set_label_position("top")
+        axes.set_xlabel("source", **name_style)
+    for axes in all_axes[::columns]:
+        axes.set_ylabel("target", **name_style)
     if single:
-        all_axes[0].xaxis.set_label_position("top")
-        all_axes[0].set_xlabel("source", fontsize=9, color=MUTED_COLOUR)
-        all_axes[0].set_ylabel("target", fontsize=9, color=MUTED_COLOUR)
         return
     by_layer = bool(rows[0][0].layer)
     for number, (axes, panel) in enumerate(zip(all_axes, panels, strict=True)):
         if not by_layer or number >= len(panels) - columns:
-            axes.set_xlabel(panel.head, fontsize=9, color=MUTED_COLOUR, labelpad=4)
+            below = {"xycoords": "axes fraction", "xytext": (0, -4), "textcoords": "offset points"}
+            axes.annotate(panel.head, (0.5, 0), ha="center", va="top", **below, **name_style)
         if by_layer and (number + 1) % columns == 0:
             axes.yaxis.set_label_position("right")
-            axes.set_ylabel(panel.layer, fontsize=9, color=MUTED_COLOUR, rotation=270, va="bottom")
+            axes.set_ylabel(panel.layer, rotation=270, va="bottom", **name_style)
 
 
-def _draw_colourbar(figure: Any, image: Any, panel_size: tuple[float, float]) -> None:
+def _draw_colourbar(figure: Any, image: Any, panel_size: tuple[float, float], label: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     width, height = figure.get_size_inches()
@@ -134,4 +143,4 @@ def _draw_colourbar(figure: Any, image: Any, panel_size: tuple[float, float]) ->
     bar.outline.set_visible(False)
     bar.locator = MaxNLocator(4, min_n_ticks=2)
     axes.tick_params(length=2, labelsize=8, color=MUTED_COLOUR, labelcolor=MUTED_COLOUR)
-    axes.set_ylabel("attention weight", fontsize=8, color=MUTED_COLOUR)
+    axes.set_ylabel(label, fontsize=8, color=MUTED_COLOUR)

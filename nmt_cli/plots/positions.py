@@ -62,6 +62,7 @@ def _draw_table(figure: Any, axes: Any, name: str, table: PositionTable) -> None
 
 
 def _draw_dot_products(axes: Any, tables: Mapping[str, PositionTable]) -> None:
+    is_shaded = False
     for number, (name, table) in enumerate(tables.items()):
         mean, minimum, maximum = dot_products_by_distance(table)
         style = line_style(number)
@@ -69,10 +70,12 @@ def _draw_dot_products(axes: Any, tables: Mapping[str, PositionTable]) -> None:
         dashes = LINE_STYLES[number % len(LINE_STYLES)]  # two curves may coincide
         axes.plot(distance, mean, color=style.color, linestyle=dashes, label=name)
         if float((maximum - minimum).max()) > 1e-3:
+            is_shaded = True
             axes.fill_between(distance, minimum, maximum, color=style.color, alpha=0.15, linewidth=0)
     axes.axhline(0, color=MUTED_COLOUR, linewidth=0.8)
     axes.set_title("dot product of two positions by their distance", fontsize=10)
-    axes.set_xlabel("distance (mean over all pairs; shaded: minimum to maximum)")
+    note = "mean over all pairs" + ("; shaded: minimum to maximum" if is_shaded else "")
+    axes.set_xlabel(f"distance ({note})")
     axes.set_ylabel("relative to distance 0")
     axes.set_xlim(left=0)
     add_grid(axes)

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.errors import RunError
-from nmt_cli.recipe.paths import run_recipe_path
+from nmt_cli.errors import RunError, UserError
+from nmt_cli.models.configs import CONFIGS, ModelConfig
+from nmt_cli.recipe.paths import read_recipe_text, run_recipe_path
+from nmt_cli.yaml12 import read_yaml
 
 SCORES = ("bleu", "chrf", "ter")  # of the development text
 
@@ -47,6 +49,7 @@ class TrainingHistory:
     learning_rate: Series = field(default_factory=Series)
     speed: Series = field(default_factory=Series)  # target tokens per second
     damaged_lines: int = 0  # complete lines that are not records
+    is_ctc: bool = False  # its losses are sums over all alignments, and not to be compared with those of other models
 
 
 class NothingLoggedError(RunError):
@@ -66,7 +69,7 @@ def read_training_history(run: Path) -> TrainingHistory:
     lines = text.split("\n")[:-1]
     entries = [_parse_record(line) for line in lines if line]
     records = _drop_repeated([entry for entry in entries if entry is not None])
-    history = TrainingHistory(damaged_lines=entries.count(None))
+    history = TrainingHistory(damaged_lines=entries.count(None), is_ctc=_is_ctc(run))
     for record in records:
         if record["event"] == "train":
             history.train_loss.add(record, record.get("loss"))
@@ -81,6 +84,15 @@ def read_training_history(run: Path) -> TrainingHistory:
     if not history.train_loss.values and not history.dev_loss.values:
         raise NothingLoggedError(f"{run}: nothing is logged yet")
     return history
+
+
+def _is_ctc(run: Path) -> bool:
+    """Whether the model of a run writes all words at once; False where its recipe does not say."""
+    try:
+        recipe, _ = read_yaml(read_recipe_text(run_recipe_path(run)))
+        return CONFIGS.get(recipe["model"]["type"], ModelConfig).writes_all_at_once
+    except (LookupError, TypeError, ValueError, UserError):
+        return False
 
 
 def _parse_record(line: str) -> dict[str, Any] | None:

@@ -231,6 +231,12 @@ def test_a_model_without_attention_is_refused(
         open_attention_run(Path("x"), "cpu")
 
 
+@pytest.mark.parametrize("words", [False, True])
+def test_the_weights_of_a_decoder_only_model_are_said_to_be_shares(tokenizer: TextTokenizer, words: bool) -> None:
+    (attention_map,) = maps(a_run(tokenizer, "decoder_only"), "a book\n", words=words)
+    assert attention_map.weight_label == "attention weight,\nas a share among\nsource words"
+
+
 def test_layers_and_heads_that_the_model_lacks_are_refused(run: LoadedRun) -> None:
     with pytest.raises(UserError, match="--layer 3: this model has layers 1 to 2"):
         choose_selection(run, "3", "mean")

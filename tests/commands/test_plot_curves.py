@@ -59,7 +59,7 @@ def test_the_terminal_has_a_chart_for_each_quantity(runs: dict[str, Path]) -> No
     assert text[:3] == ["*1 a", "o2 second", ""]
     titles = [line for line in text if line and line[0] not in " *o+1"]
     assert titles == [
-        "loss (line of marks: training, label-smoothed; digits: validation)",
+        "loss in nats/token (line of marks: training, label-smoothed; digits: validation)",
         "BLEU", "chrF", "learning rate", "tokens/s",
     ]  # fmt: skip
     assert sum(line.endswith(" 40 updates") for line in text) == 5  # one scale for all
@@ -73,6 +73,13 @@ def test_validation_has_marks_of_its_own_without_colours(runs: dict[str, Path]) 
     assert "*" in loss and "o" in loss
 
 
+def test_the_loss_of_a_ctc_model_is_said_to_be_another_quantity(runs: dict[str, Path]) -> None:
+    said = "loss of a CTC model: summed over all alignments"
+    assert said not in shown(read_training_histories(runs, Reporter(quiet=True)))
+    (runs["a"] / "recipe.yaml").write_text("model: {type: ctc}\n")
+    assert shown(read_training_histories(runs, Reporter(quiet=True)))[3] == said
+
+
 def test_time_can_be_in_minutes(runs: dict[str, Path]) -> None:
     text = shown(read_training_histories(runs, Reporter(quiet=True)), "minutes")
     assert sum(line.endswith(" 4 minutes") for line in text) == 5
@@ -82,7 +89,7 @@ def test_time_can_be_in_minutes(runs: dict[str, Path]) -> None:
 
 def test_one_run_in_colours_needs_no_key(runs: dict[str, Path]) -> None:
     courses = read_training_histories({"a": runs["a"]}, Reporter(quiet=True))
-    title = "loss (line: training, label-smoothed; dots: validation)"
+    title = "loss in nats/token (line: training, label-smoothed; dots: validation)"
     assert shown(courses, screen=Screen(80, colours=True))[0] == title
     assert shown(courses)[0] == "*1 a"
 

@@ -31,7 +31,7 @@ def contrast(*colours: str) -> float:
 
 
 def blended(colours: list[str]) -> str:
-    """What is seen of colours that lie over each other, each as rgb(1, 2, 3) or rgba(1, 2, 3, 0.4), the topmost last."""
+    """What is seen of colours over each other, each as rgb(1, 2, 3) or rgba(1, 2, 3, 0.4), the topmost last."""
     seen = [255.0] * 3
     for colour in colours:
         red, green, blue, opacity = [*map(float, re.findall(r"[\d.]+", colour)), 1.0][:4]

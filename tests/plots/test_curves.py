@@ -51,10 +51,22 @@ def test_runs_are_overlaid_and_named(runs: int, tmp_path: Path, monkeypatch: pyt
     assert list(panels[1].lines[0].get_xdata()) == [1, 2, 3, 4, 5]
     assert list(panels[0].lines[1].get_ydata()) == [2]
     assert [axes.get_ylabel() for axes in panels[::2]] == [
-        "loss", "BLEU", "chrF", "learning rate", "tokens/s",
+        "loss (nats/token)", "BLEU", "chrF", "learning rate", "tokens/s",
     ]  # fmt: skip
     assert [axes.get_xlabel() for axes in panels[-2:]] == ["updates", "minutes of training"]
     assert svg_size(tmp_path / "a.svg")[0] > 600
+
+
+@pytest.mark.parametrize(("model", "is_said"), [("ctc", True), ("rnn", False)])
+def test_the_loss_of_a_ctc_model_is_said_to_be_another_quantity(
+    model: str, is_said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(curves, "save_figure", lambda picture, path, *, title: drawn.append(picture))
+    (tmp_path / "recipe.yaml").write_text(f"model: {{type: {model}}}\n")
+    draw_curves(tmp_path / "a.svg", {"x": course(tmp_path)})
+    texts = [text.get_text() for text in drawn[0].axes[1].get_legend().get_texts()]
+    assert ("of a CTC model: summed over all alignments" in texts) == is_said
 
 
 def test_a_run_with_a_single_record_can_be_drawn(tmp_path: Path) -> None:

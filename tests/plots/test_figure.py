@@ -67,7 +67,7 @@ def test_without_matplotlib_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch
 
 def test_systems_are_told_apart_by_colour_and_marker() -> None:
     looks = [line_style(number) for number in range(28)]
-    assert len(set(looks)) == 28
+    assert len({(style.color, style.marker) for style in looks}) == 28
     assert len({style.color for style in looks[:7]}) == len({style.marker for style in looks[:7]}) == 7
 
 

@@ -1,6 +1,7 @@
 """Heatmaps: one, grids, lines of heads, sentences of any length."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,23 @@ from tests.plots.pictures import png_size, svg_size
 def draw(path: Path, source: list[str], target: list[str], layers: int, heads: int, *chosen: Selection) -> None:
     draws = np.random.default_rng(1).random((layers, heads, len(target), len(source)), np.float32)
     draw_attention(path, source, target, attention_panels(draws, *chosen), "run")
+
+
+def test_a_grid_names_its_sides_and_its_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+
+    def write(figure: Any, path: Path, *, title: str) -> None:
+        labels = [[axes.get_xlabel(), axes.get_ylabel(), *(t.get_text() for t in axes.texts)] for axes in figure.axes]
+        seen.extend(labels)
+
+    monkeypatch.setattr(heatmaps, "save_figure", write)
+    weights = np.full((2, 2, 3, 4), 0.25, np.float32)
+    panels = attention_panels(weights, "all", "all")
+    draw_attention(tmp_path / "a.png", words(4), words(3), panels, "run", "share among source words")
+    assert seen == [
+        ["source", "target"], ["source", "layer 1"], ["", "target", "head 1"], ["", "layer 2", "head 2"],
+        ["", "share among source words"],
+    ]  # fmt: skip
 
 
 def words(count: int) -> list[str]:

@@ -1,12 +1,15 @@
 """Position encodings: dot products by distance, and the figure."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 from nmt_cli.models.configs import SinusoidType
 from nmt_cli.models.positions import sinusoid_table
+from nmt_cli.plots import positions
 from nmt_cli.plots.positions import dot_products_by_distance, draw_positions
 from tests.plots.pictures import png_size
 
@@ -31,6 +34,24 @@ def test_products_of_others_spread_around_their_mean() -> None:
 
 def test_vectors_of_zero_have_products_of_zero() -> None:
     assert not any(part.any() for part in dot_products_by_distance(np.zeros((3, 4), np.float32)))
+
+
+@pytest.mark.parametrize("is_learned", [False, True])
+def test_shading_is_explained_only_where_there_is_some(
+    is_learned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels: list[str] = []
+
+    def write(picture: Any, path: Path, *, title: str) -> None:
+        labels.extend(axes.get_xlabel() for axes in picture.findobj(Axes))
+
+    monkeypatch.setattr(positions, "save_figure", write)
+    tables = {"sinusoidal": sinusoid_table(20, 8).numpy()}
+    if is_learned:
+        tables["learned"] = np.random.default_rng(1).normal(size=(20, 8)).astype(np.float32)
+    draw_positions(tmp_path / "a.png", tables, "20 positions")
+    note = "mean over all pairs; shaded: minimum to maximum" if is_learned else "mean over all pairs"
+    assert f"distance ({note})" in labels
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 5])
