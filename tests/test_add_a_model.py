@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, copy)
-    (file,) = blocks("python")
+    file, score, choice = blocks("python")
+    add_score(copy / "nmt_cli/models", score, textwrap.indent(choice, "    "))
     (copy / "nmt_cli/models/bag.py").write_text(file, encoding="utf-8")
     registry = copy / "nmt_cli/models/__init__.py"
     for diff in blocks("diff"):
@@ -49,6 +51,21 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments, page = command.removeprefix("nmt ").split(" > ")
     (copy / page.strip()).write_text(output_of(nmt(copy, *arguments.split())), encoding="utf-8")
     return copy
+
+
+def add_score(models: Path, score: str, choice: str) -> None:
+    """Add an attention score: its class, where it is made, and its name."""
+    options = '        {"attention": "general", "input_feeding": False},\n'
+    changes = [
+        ("rnn_attention.py", "AttentionScore = ", f"{score}\n\nAttentionScore = DistanceScore | "),
+        ("rnn_attention.py", "    return ProductScore(", f"{choice}    return ProductScore("),
+        ("configs.py", '"cosine"]\n', '"cosine", "distance"]\n'),
+        ("configs.py", options, options + '        {"attention": "distance"},\n'),
+    ]
+    for name, old, new in changes:
+        text = (models / name).read_text(encoding="utf-8")
+        assert text.count(old) == 1, old
+        (models / name).write_text(text.replace(old, new), encoding="utf-8")
 
 
 def nmt(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -87,6 +104,13 @@ def test_the_new_model_keeps_the_contract(tree: Path) -> None:
         assert re.search(rf"{promise}.*bag.*PASSED", output), promise
     for promise in ("reference_of_recipe_keys_is_current", "every_system_of_the_line_has_a_recipe"):
         assert re.search(rf"{promise} PASSED", output), promise
+
+
+def test_the_new_attention_score_keeps_the_contract(tree: Path) -> None:
+    tests = ["tests/models/test_contract.py", "-k", "distance", "-p", "no:cacheprovider", "-vv"]
+    output = output_of(python(tree, "pytest", *tests))
+    for promise in ("step_by_step", "padding", "every_parameter", "overfits"):
+        assert re.search(rf"{promise}.*distance.*PASSED", output), promise
 
 
 def test_it_is_listed_explained_trained_and_translates(tree: Path, trained_run: str) -> None:
