@@ -283,8 +283,8 @@ class TestPage:
         page.click("#tab-attention")
         assert page.locator("#view").inner_text() == attention
         page.click("#tab-runs")
-        page.locator(".card p.label").nth(1).wait_for()
-        assert page.locator(".card p.label").all_inner_texts() == [attention] * 2
+        page.locator(".card .label:last-child").nth(1).wait_for()
+        assert page.locator(".card .label:last-child").all_inner_texts() == [attention] * 2
 
     @pytest.mark.parametrize(
         ("rows", "said"),

@@ -227,7 +227,7 @@ async function drawRuns() {
     try {
       const record = await ask(controller, { run: run.name, alternatives: false });
       const words = record.target_words.flatMap((word) => [element("span", doubt(word.probability), word.text), " "]);
-      const picture = matrixOf(record, "cross", -1, -1) ? matrixTable(record, "cross", -1, -1) : element("p", { class: "label" }, whyNoAttention(record));
+      const picture = matrixOf(record, "cross", -1, -1) ? matrixTable(record, "cross", -1, -1) : element("span", { class: "label" }, whyNoAttention(record));
       card.lastChild.replaceWith(element("p", { lang: shown.options.target, dir: "auto" }, words), picture);
     } catch (error) {
       if (error.name === "AbortError") return;
