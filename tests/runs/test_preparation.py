@@ -1,5 +1,7 @@
 """A recipe's data are prepared once, and again where something has changed, which is said."""
 
+import errno
+import os
 import re
 import shutil
 from pathlib import Path
@@ -39,6 +41,22 @@ def test_what_has_changed_since_data_were_prepared_is_said(toy: Path) -> None:
         file.write("ba\n")
     (said,) = prepare(toy, max_length=9, seed=2)
     assert said.startswith(changed) and "train.ab" in said and "train.ba" in said
+
+
+def test_data_in_a_read_only_place_are_used(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written if nothing has changed; hashes of text that was only touched cannot be kept."""
+    prepare(toy)
+
+    def refuse(*arguments: object, **options: object) -> None:
+        attempts.append(arguments)
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    for attempt_count in (0, 1):
+        attempts: list[object] = []
+        (said,) = prepare(toy)
+        assert said.startswith("prepared data are up to date") and len(attempts) == attempt_count
+        os.utime(toy / "text/train.ab", (1e9, 1e9))
 
 
 def test_a_filter_that_drops_much_is_warned_of(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:

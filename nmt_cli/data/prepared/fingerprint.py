@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from nmt_cli.data.prepared.store import FORMAT_VERSION, read_manifest
 from nmt_cli.data.sources.corpus import Corpus
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, RunError
 from nmt_cli.fs import read_json, sha256_of_file, write_json
 
 HashCache = dict[str, Any]  # path to [size, modification time in ns, SHA-256]
@@ -135,9 +136,14 @@ def load_hash_cache(store: Path) -> HashCache:
 
 
 def save_hash_cache(hash_cache: HashCache, store: Path) -> None:
-    """Write the hashes to `store`/inputs.json."""
-    store.mkdir(parents=True, exist_ok=True)
-    write_json(store / "inputs.json", hash_cache, indent=1, ensure_ascii=True, concurrent=True)
+    """Write the hashes to `store`/inputs.json if they have changed; where that cannot be written, they are computed anew
+    the next time.
+    """
+    if hash_cache == load_hash_cache(store):
+        return
+    with suppress(OSError, RunError):
+        store.mkdir(parents=True, exist_ok=True)
+        write_json(store / "inputs.json", hash_cache, indent=1, ensure_ascii=True, concurrent=True)
 
 
 def file_hash(path: Path, hash_cache: HashCache) -> str:
