@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,6 +32,7 @@ from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import MissingTextError, ParallelText
 from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, search_folders
 from nmt_cli.data.tokenization.coverage import missing_characters
+from nmt_cli.data.tokenization.tokenizer import batched
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import DataError, RecipeError, UserError, pip_install, pluralize
 from nmt_cli.evaluation.metrics import default_bleu_tokenizer, tokenizer_error
@@ -339,7 +340,8 @@ def _check_emitted_lengths(
     kept_sources = sample.source_lengths[keep_mask].tolist()
     kept_targets = [pair[1] for pair, is_kept in zip(sample.pairs, keep_mask, strict=True) if is_kept]
     count = 0
-    for source_length, ids in zip(kept_sources, sample.tokenizers.target.encode(kept_targets), strict=True):
+    ids_of_targets = chain.from_iterable(map(sample.tokenizers.target.encode, batched(kept_targets)))
+    for source_length, ids in zip(kept_sources, ids_of_targets, strict=True):
         blanks = sum(left == right for left, right in pairwise(ids))  # one between equal tokens
         count += len(ids) + blanks > (model.output_length(source_length + 1) or 0)
     if count:

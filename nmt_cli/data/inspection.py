@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from nmt_cli.data import SIDES
 from nmt_cli.data.cleaning import (
     PAIRS_PER_BLOCK,
     CorpusCleaner,
@@ -133,6 +134,8 @@ def _are_as_said(texts: list[ParallelTextStats], config: CorpusConfig, profile: 
 
 def token_lengths(tokenizers: Tokenizers, pairs: list[TextPair]) -> tuple[TokenLengths, TokenLengths]:
     """Number of pieces of each source and target, without the end of sentence."""
-    source = tokenizers.source.encode([pair[0] for pair in pairs])
-    target = tokenizers.target.encode([pair[1] for pair in pairs])
-    return np.array(list(map(len, source))), np.array(list(map(len, target)))
+    lengths = np.zeros((len(SIDES), len(pairs)), np.int64)
+    for side, tokenizer in enumerate((tokenizers.source, tokenizers.target)):
+        lines = (pair[side] for pair in pairs)
+        lengths[side] = [len(ids) for block in batched(lines, PAIRS_PER_BLOCK) for ids in tokenizer.encode(block)]
+    return lengths[0], lengths[1]

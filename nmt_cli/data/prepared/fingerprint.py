@@ -136,9 +136,7 @@ def load_hash_cache(store: Path) -> HashCache:
 
 
 def save_hash_cache(hash_cache: HashCache, store: Path) -> None:
-    """Write the hashes to `store`/inputs.json if they have changed; where that cannot be written, they are computed anew
-    the next time.
-    """
+    """Write the hashes to `store`/inputs.json if they have changed, and can be written: they are only a cache."""
     if hash_cache == load_hash_cache(store):
         return
     with suppress(OSError, RunError):
