@@ -91,7 +91,7 @@ def atomic_folder(folder: Path, marker: str | None = None, error_class: type[Use
     If `folder` exists by then and holds a file called `marker`, another process has made the same folder in the
     meantime: theirs stays, ours is dropped. Raises `error_class` if the folder cannot be renamed.
     """
-    _delete_stale_scratch(folder.absolute())
+    delete_stale_scratch(folder.absolute().parent, re.escape(folder.name))
     scratch = folder.absolute().with_name(f".{folder.name}.{_unique_token()}")
     try:
         scratch.mkdir(parents=True)
@@ -105,11 +105,17 @@ def atomic_folder(folder: Path, marker: str | None = None, error_class: type[Use
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _delete_stale_scratch(folder: Path) -> None:
-    """Delete the scratch folders of killed processes; one in which something was written lately may be in use."""
-    pattern = re.compile(rf"\.{re.escape(folder.name)}\.\d+-[0-9a-f]{{8}}")
+def delete_stale_scratch(parent: Path, name_pattern: str) -> None:
+    """Delete the scratch folders that killed processes left in `parent`, of folders whose name matches a pattern.
+
+    One in which something was written within a day stays: a process, be it on another machine, may be writing it.
+    """
+    pattern = re.compile(rf"\.(?:{name_pattern})\.\d+-[0-9a-f]{{8}}")
+    scratch_folders: list[Path] = []
     with suppress(OSError):
-        for scratch in [path for path in folder.parent.iterdir() if pattern.fullmatch(path.name)]:
+        scratch_folders += [path for path in parent.iterdir() if pattern.fullmatch(path.name)]
+    for scratch in scratch_folders:
+        with suppress(OSError):  # a living process moves its files, or has renamed the folder
             last_write = max(path.stat().st_mtime for path in (scratch, *scratch.rglob("*")))
             if time.time() - last_write > STALE_SECONDS:
                 shutil.rmtree(scratch, ignore_errors=True)

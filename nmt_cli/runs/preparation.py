@@ -25,6 +25,7 @@ from nmt_cli.data.sources.bad_rows import dropped_rows
 from nmt_cli.data.sources.base import MissingTextError
 from nmt_cli.data.sources.corpus import Corpus, fetch_corpus, search_folders
 from nmt_cli.errors import RunError, pluralize
+from nmt_cli.fs import delete_stale_scratch
 from nmt_cli.recipe.loader import Recipe, load_run_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
@@ -32,6 +33,7 @@ from nmt_cli.runs.init_from import BaseRun, find_base_run, inherit_sections, lan
 from nmt_cli.workers import PoolFactory, pool_factory, usable_cores
 
 DEFAULT_STORE = Path("prepared")
+PREPARED_NAME = ".+-[0-9a-f]{12}"  # of any recipe and fingerprint
 MIN_PARALLEL_BYTES = 16 << 20  # of corpus files, from which several processes are faster than one
 MAX_FILTERED = 0.05  # of the pairs, above which what a filter of content drops is worth a warning
 MAX_SHOWN_TEXTS = 3  # of those of which it drops as much
@@ -79,6 +81,7 @@ def prepare_recipe(
         return PreparationResult(PreparedData(started_data.folder), recipe.with_values("corpus", root=root))
     if corpus.root is not None:
         recipe = recipe.with_values("corpus", root=str(corpus.root))  # so that it works in any working directory
+    delete_stale_scratch(store, PREPARED_NAME)
     cached_hashes = load_hash_cache(store)
     identity = build_identity(
         recipe.corpus, recipe.tokenizer, corpus, cached_hashes, base_tokenizers, recipe.training.augment
@@ -97,8 +100,7 @@ def prepare_recipe(
             reporter.info("preparing again, because these changed: " + ", ".join(changed_inputs))
         folder = store / f"{recipe.name}-{identity['fingerprint']}"
         settings = PreparationSettings(recipe.corpus, recipe.tokenizer, base_tokenizers, recipe.training.augment)
-        worker_pool = pool or _make_pool(processes, corpus, reporter)
-        data = prepare(settings, corpus, folder, identity, reporter, worker_pool)
+        data = prepare(settings, corpus, folder, identity, reporter, pool or _make_pool(processes, corpus, reporter))
         report_preparation(data, reporter)
     save_hash_cache(cached_hashes, store)
     if base_run is not None and started_run is None and (shared := _shared_text(data, corpus, cached_hashes, base_run)):

@@ -59,6 +59,21 @@ def test_data_in_a_read_only_place_are_used(toy: Path, monkeypatch: pytest.Monke
         os.utime(toy / "text/train.ab", (1e9, 1e9))
 
 
+def test_what_killed_preparations_of_other_data_left_goes_a_day_later(toy: Path) -> None:
+    """Also where nothing is prepared; what a process, perhaps on another machine, still writes stays."""
+    prepare(toy)
+    names = [".old-0123456789ab.7-01234567", ".in_use-0123456789ab.7-01234567", ".mine.7-01234567", "old-0123456789ab"]
+    for name in names:
+        folder = Path("prepared", name)
+        folder.mkdir()
+        (folder / "train.ids").write_text("half")
+        for path in (folder / "train.ids", folder):
+            if "in_use" not in name or path == folder:
+                os.utime(path, (0, 0))
+    prepare(toy)
+    assert [name for name in names if not Path("prepared", name).exists()] == names[:1]
+
+
 def test_a_filter_that_drops_much_is_warned_of(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Up to a twentieth of the pairs it is a note."""
     warning = "warning: dropped 40 (11.76%): corpus.filters.copies; null keeps such pairs"
