@@ -41,6 +41,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.runs.init_from import find_base_or_started_run, inherit_sections, language_warning
 
 MAX_SAMPLE_PAIRS = 100_000  # pairs of each text that are cleaned
+MAX_CORPUS_PAIRS = 1_000_000  # of all training texts together: each is kept until the end, in some 500 bytes
 MAX_TOKENIZER_PAIRS = 40_000  # of these, pairs for training the tokenizer that lengths are measured with
 MIN_SUBWORD_FREQUENCY = 30  # mean occurrences of a subword, below which the vocabulary is too large
 MAX_TRUNCATED_FRACTION = 0.01  # of the targets, above which a search limit is worth a warning
@@ -126,7 +127,8 @@ def _check_text(
     """Check the corpus, and what depends on it; stops at an error that makes later checks impossible."""
     try:
         corpus = find_corpus(recipe.corpus, search_folders(recipe.folder))
-        stats_by_split, overlap, profile = inspect_corpus(corpus, recipe.corpus, MAX_SAMPLE_PAIRS)
+        max_pairs = min(MAX_SAMPLE_PAIRS, max(1, MAX_CORPUS_PAIRS // max(1, len(corpus.train))))
+        stats_by_split, overlap, profile = inspect_corpus(corpus, recipe.corpus, max_pairs)
     except MissingTextError as error:
         if downloads := pending_downloads(recipe.corpus):
             yield Finding("warning", "corpus", f"not downloaded yet; nmt prepare will fetch {', '.join(downloads)}")

@@ -15,6 +15,7 @@ from nmt_cli.commands.check import check
 from nmt_cli.commands.check_text import Finding
 from nmt_cli.data.sources import quickstart
 from nmt_cli.data.sources.quickstart import read_quickstart
+from nmt_cli.errors import DataError
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Sequences
 from nmt_cli.recipe.loader import build_recipe
@@ -49,6 +50,23 @@ def test_a_sound_recipe_has_no_errors_and_nothing_is_written(toy: Path) -> None:
     ):  # fmt: skip
         assert text in notes
     assert sorted(toy.rglob("*")) == sorted([*before, toy / "toy.yaml"])
+
+
+def test_many_texts_share_the_pairs_that_are_looked_at(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them are kept in memory until the lengths are known."""
+    corpus = toy_content(toy / "text")["corpus"]
+    texts = [{"name": "train"}] * 3
+    for limit, max_pairs in ((1_000_000, 100_000), (100, 33), (2, 1)):
+        monkeypatch.setattr(command, "MAX_CORPUS_PAIRS", limit)
+        limits: list[int] = []
+
+        def refuse(*arguments: Any, limits: list[int] = limits) -> None:
+            limits.append(arguments[2])
+            raise DataError("enough")
+
+        monkeypatch.setattr(command, "inspect_corpus", refuse)
+        assert "enough" in said(findings(toy, corpus=corpus | {"train": texts}), "error")
+        assert limits == [max_pairs]
 
 
 @pytest.mark.parametrize(
