@@ -63,7 +63,8 @@ class ScoreCut:
             keep &= scores >= self.min_score
         if self.keep_share is not None and len(scores):
             kept_count = max(1, round(self.keep_share * len(scores)))
-            keep &= scores >= np.sort(scores)[-kept_count]
+            best_lines = np.argsort(-scores, kind="stable")  # of equal scores, the first ones of the text
+            keep[best_lines[kept_count:]] = False
         return keep
 
     def scores(self) -> NDArray[np.float64]:

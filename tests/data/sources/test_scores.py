@@ -68,6 +68,15 @@ def test_pairs_with_the_best_scores_are_kept(folder: Path, entry: dict[str, Any]
     ]
 
 
+@pytest.mark.parametrize(("share", "expected"), [(0.2, "a"), (0.4, "ac"), (0.6, "acd"), (0.8, "abcd"), (1, "abcd")])
+def test_of_equal_scores_the_first_are_kept_so_that_the_share_is_exact(
+    share: float, expected: str, folder: Path
+) -> None:
+    (folder / "tied.txt").write_text("-1\n-2\n-1\n-1\n-inf\n")
+    sources, _ = kept(folder, name="train", scores="tied.txt", keep_share=share)
+    assert sources == [f"{letter} en" for letter in expected]
+
+
 def test_a_pair_that_is_cut_is_shown_on_one_line(folder: Path) -> None:
     (folder / "web.jsonl").write_text(json.dumps({"en": "a\nb", "de": "A\r\n\tB"}) + "\n")
     (folder / "low.txt").write_text("-5\n")
