@@ -24,6 +24,8 @@ class BadRows:
     """Of `counts`, what says nothing against the text, such as its header."""
     last_line_number: int = 0
     """The last line that was read, where the text is in rows; a bad one or a blank one counts, too."""
+    has_header: bool = False
+    """Whether the first row was taken as one that names columns."""
 
     def add(self, kind: str, label: object, line_number: int, text: bytes = b"", *, is_harmless: bool = False) -> None:
         """Count a row, and keep it as an example if it is the first of its kind."""

@@ -80,6 +80,7 @@ def read_tsv(
         indices = _named_columns(path, columns, header_cells)
     elif header:
         next(rows, None)
+    bad_rows.has_header = has_names or header is True
     row_count = 0
     for line_number, cells in rows:
         row_count += 1
@@ -89,6 +90,7 @@ def read_tsv(
         if problem is not None:
             bad_rows.add(problem, path, line_number, b"\t".join(cells))
         elif row_count == 1 and header is None and _looks_like_header([cells[index] for index in indices], languages):
+            bad_rows.has_header = True
             bad_rows.add(HEADER, path, line_number, b"\t".join(cells), is_harmless=True)
         else:
             yield RawPair(cells[indices[0]], cells[indices[1]], line_number)

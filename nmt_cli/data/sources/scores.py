@@ -37,23 +37,28 @@ class ScoreCut:
     def check_count(self, pairs: Iterator[RawPair], bad_rows: BadRows) -> Iterator[RawPair]:
         """The pairs of the text; DataError where it has more or fewer lines than there are scores.
 
-        Then the scores may be those of another text. Fewer lines are noticed when the last pair was read.
+        Then the scores may be those of another text, or lack the one of a header, which counts as a line. Fewer lines
+        are noticed when the last pair was read.
         """
         line_count = 0
         for pair in pairs:
             line_count = pair.line_number
             if line_count > len(self._mask):
-                raise self._wrong_count("more lines")
+                line_count = max((pair.line_number for pair in pairs), default=line_count)  # the last one
+                break
             yield pair
         line_count = max(line_count, bad_rows.last_line_number)
-        if line_count < len(self._mask):
-            raise self._wrong_count(f"only {pluralize(line_count, 'line')}")
+        if line_count != len(self._mask):
+            raise self._wrong_count(line_count, has_header=bad_rows.has_header)
 
-    def _wrong_count(self, line_count: str) -> DataError:
-        names = " and ".join(map(str, self.files()))
-        return DataError(
-            f"{names}: {pluralize(len(self._mask), 'score')}, but the text has {line_count}: one for each is needed"
-        )
+    def _wrong_count(self, line_count: int, *, has_header: bool) -> DataError:
+        names, score_count = " and ".join(map(str, self.files())), len(self._mask)
+        lines = pluralize(line_count, "line")
+        advice = "one for each is needed"
+        if has_header and line_count == score_count + 1:
+            lines += ", the first of which is its header"
+            advice = "put a line with any number before the first score"
+        return DataError(f"{names}: {pluralize(score_count, 'score')}, but the text has {lines}: {advice}")
 
     @cached_property
     def _mask(self) -> NDArray[np.bool_]:

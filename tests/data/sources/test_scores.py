@@ -93,8 +93,8 @@ def test_scores_that_do_not_fit_are_refused(folder: Path) -> None:
     (folder / "words.txt").write_text("-1\nhigh\n")
     (folder / "long.txt").write_text("-1\n" * 6)
     for name, message in (
-        ("short.txt", "1 score, but the text has more lines"),
-        ("long.txt", "6 scores, but the text has only 5 lines"),
+        ("short.txt", "1 score, but the text has 5 lines: one for each is needed"),
+        ("long.txt", "6 scores, but the text has 5 lines: one for each is needed"),
         ("words.txt", "line 2: no score"),
     ):
         with pytest.raises(DataError, match=message):
@@ -112,10 +112,29 @@ def test_a_sample_of_a_scored_text_is_inspected_and_all_its_lines_are_counted(fo
     stats, *_ = inspect_corpus(find_corpus(corpus, [folder]), corpus, max_pairs=3)
     (train,) = stats["train"]
     assert (train.pair_count, train.inspected_pairs, len(train.clean_pairs)) == (5, 3, 2)
-    for count, message in ((6, "only 5 lines"), (4, "more lines")):
+    for count in (6, 4):
         (folder / "plain.txt").write_text("-1\n" * count)
-        with pytest.raises(DataError, match=message):
+        with pytest.raises(DataError, match=f"{count} scores, but the text has 5 lines"):
             inspect_corpus(find_corpus(corpus, [folder]), corpus, max_pairs=3)
+
+
+@pytest.mark.parametrize("options", [{}, {"header": True}, {"columns": ["source", "target"]}])
+def test_a_header_needs_a_score_and_a_missing_one_is_said(options: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("source\ttarget\na\tA\nb\tB\n")
+    scores = tmp_path / "scores"
+    entry = {"tsv": "train.tsv", "scores": "scores", "min_score": -1.5, **options}
+    scores.write_text("0\n-2\n-1\n")
+    assert kept(tmp_path, **entry)[0] == ["b"]
+    scores.write_text("-2\n-1\n")
+    with pytest.raises(DataError) as caught:
+        kept(tmp_path, **entry)
+    assert str(caught.value) == (
+        f"{scores}: 2 scores, but the text has 3 lines, the first of which is its header: "
+        "put a line with any number before the first score"
+    )
+    scores.write_text("-2\n")
+    with pytest.raises(DataError, match="1 score, but the text has 3 lines: one for each is needed"):
+        kept(tmp_path, **entry)
 
 
 @pytest.mark.parametrize(
