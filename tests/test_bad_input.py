@@ -270,7 +270,7 @@ class Case(NamedTuple):
 CORPUS_HEAD = "corpus: {source: ab, target: ba, root: text}\n"
 
 FILES = [
-    Case("missing text", "prepare toy.yaml", "corpus.train: no file train.ab (nor .gz, .zst, .xz, .bz2, .zip) (look",
+    Case("missing text", "prepare toy.yaml", "corpus.train: no file train.ab (look",
          gone("text/train.ab")),
     Case("missing dev", "train toy.yaml", "corpus.dev: no file dev.ba", gone("text/dev.ba")),
     Case("missing root", "prepare toy.yaml --set corpus.root=nowhere", "corpus.train: no file"),

@@ -11,6 +11,7 @@ from nmt_cli.data.concatenation import join_neighbours
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import SPLITS, MissingTextError, ParallelText, RawPair, TextSource, cache_folder
+from nmt_cli.data.sources.compression import SUFFIXES
 from nmt_cli.data.sources.download import fetch_missing_files
 from nmt_cli.data.sources.files import expand_user
 from nmt_cli.data.sources.parse import CorpusText
@@ -105,7 +106,7 @@ def find_corpus(config: CorpusConfig, folders: Sequence[Path]) -> Corpus:
         failures.append((root, missing))
     _, best_missing = min(failures, key=lambda failure: len(failure[1]))
     searched = ", ".join(str(root) for root, _ in failures)
-    raise MissingTextError("; ".join(best_missing) + f" (looked in {searched})")
+    raise MissingTextError("; ".join(best_missing) + f" (looked in {searched}; also for {', '.join(SUFFIXES[1:])})")
 
 
 def _locate(texts: list[CorpusText], root: Path) -> tuple[LocatedTexts, list[str]]:

@@ -9,7 +9,7 @@ from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import Languages, MissingTextError, ParallelText, RawPair, TextSource
 from nmt_cli.data.sources.compression import SUFFIXES, compression, text_members
 from nmt_cli.data.sources.config import FORMATS, ParallelTextConfig
-from nmt_cli.data.sources.files import NO_SUCH_FILE, expand_user, find_file, read_lines
+from nmt_cli.data.sources.files import expand_user, find_file, read_lines
 from nmt_cli.data.sources.rows import pair_lines, read_jsonl, read_tsv, read_two_files
 from nmt_cli.data.sources.tmx import read_tmx
 from nmt_cli.errors import DataError
@@ -33,7 +33,7 @@ class FileSource(TextSource):
                     raise DataError(self._entry_advice(self.config.name))
                 return self._locate_in_archive(archive, root)
         if missing:
-            raise MissingTextError(f"no file {' and '.join(missing)} ({NO_SUCH_FILE})")
+            raise MissingTextError(f"no file {' and '.join(missing)}")
         return self._parallel_text(names[0], files, root, lambda bad_rows: self._read(files, bad_rows))
 
     def _parallel_text(

@@ -12,7 +12,6 @@ BOM = b"\xef\xbb\xbf"
 UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 UTF32_BOMS = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 MAX_SEARCHED_BYTES = 1 << 20  # of a first line, in which line ends are looked for
-NO_SUCH_FILE = f"nor {', '.join(SUFFIXES[1:])}"
 
 
 def expand_user(name: str) -> Path:

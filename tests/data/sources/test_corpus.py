@@ -190,9 +190,8 @@ def test_everything_that_is_missing_is_said_for_the_place_that_has_most(tmp_path
     with pytest.raises(DataError) as caught:
         find_corpus(section, [first, second])
     assert str(caught.value) == (
-        "corpus.dev: no file val.de (nor .gz, .zst, .xz, .bz2, .zip); "
-        "corpus.test: no file test.tsv (nor .gz, .zst, .xz, .bz2, .zip) "
-        f"(looked in {first}, {second})"
+        "corpus.dev: no file val.de; corpus.test: no file test.tsv "
+        f"(looked in {first}, {second}; also for .gz, .zst, .xz, .bz2, .zip)"
     )
 
 
@@ -200,7 +199,7 @@ def test_both_sides_may_be_missing(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         find_corpus(config(root="x"), [tmp_path])
     assert str(caught.value) == (
-        f"corpus.train: no file train.en and train.de (nor .gz, .zst, .xz, .bz2, .zip) (looked in {tmp_path / 'x'})"
+        f"corpus.train: no file train.en and train.de (looked in {tmp_path / 'x'}; also for .gz, .zst, .xz, .bz2, .zip)"
     )
 
 
