@@ -37,10 +37,14 @@ def wrap_io_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        disk_full = any(os.strerror(code) in reason for code in DISK_FULL_ERRNOS)
-        hint = "; free disk space and run the command again (training: with --resume)" if disk_full else ""
-        raise RunError(f"{path}: cannot be written: {reason}{hint}") from error
+        raise RunError(_write_failure(path, error)) from error
+
+
+def _write_failure(path: Path, error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    disk_full = any(os.strerror(code) in reason for code in DISK_FULL_ERRNOS)
+    hint = "; free disk space and run the command again (training: with --resume)" if disk_full else ""
+    return f"{path}: cannot be written: {reason}{hint}"
 
 
 def atomic_write_text(path: Path, text: str, *, concurrent: bool = False) -> None:
@@ -89,7 +93,7 @@ def atomic_folder(folder: Path, marker: str | None = None, error_class: type[Use
     """A scratch folder to fill, renamed to `folder` if the block succeeds and deleted if it fails.
 
     If `folder` exists by then and holds a file called `marker`, another process has made the same folder in the
-    meantime: theirs stays, ours is dropped. Raises `error_class` if the folder cannot be renamed.
+    meantime: theirs stays, ours is dropped. Raises `error_class` if the folder cannot be renamed, or the disk is full.
     """
     delete_stale_scratch(folder.absolute().parent, re.escape(folder.name))
     scratch = folder.absolute().with_name(f".{folder.name}.{_unique_token()}")
@@ -100,7 +104,11 @@ def atomic_folder(folder: Path, marker: str | None = None, error_class: type[Use
             scratch.rename(folder)
         except OSError as error:
             if marker is None or not (folder / marker).is_file():
-                raise error_class(f"{folder}: cannot be written: {error.strerror}") from error
+                raise error_class(_write_failure(folder, error)) from error
+    except OSError as error:
+        if error.errno not in DISK_FULL_ERRNOS:
+            raise
+        raise error_class(_write_failure(folder, error)) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

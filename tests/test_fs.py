@@ -11,6 +11,7 @@ import pytest
 
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.fs import (
+    DISK_FULL_ERRNOS,
     atomic_folder,
     atomic_write_text,
     delete_folder,
@@ -51,6 +52,20 @@ def test_on_a_full_disk_the_old_text_stays_and_nothing_else(tmp_path: Path, monk
     with pytest.raises(RunError, match=r"x.json: cannot be written: No space .*; free disk space and run"):
         atomic_write_text(path, "new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("number", DISK_FULL_ERRNOS)
+def test_a_folder_that_a_disk_has_no_room_for_is_named_and_leaves_nothing(number: int, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught, atomic_folder(tmp_path / "folder", error_class=DataError) as scratch:
+        (scratch / "half").touch()
+        raise OSError(number, os.strerror(number))  # as a write, which names no file
+    assert str(caught.value) == (
+        f"{tmp_path / 'folder'}: cannot be written: {os.strerror(number)}; "
+        "free disk space and run the command again (training: with --resume)"
+    )
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(PermissionError), atomic_folder(tmp_path / "folder"):
+        raise PermissionError(errno.EACCES, "of a file that is read")
 
 
 def test_processes_with_the_same_id_do_not_share_temporary_files(
