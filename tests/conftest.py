@@ -29,6 +29,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import build_model
 from nmt_cli.translation.engine_choice import ENGINE_VARIABLE
+from nmt_cli.workers import STOP_SIGNALS
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a core each: threads of two workers wait for each other
     os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
@@ -180,7 +181,7 @@ def toy_recipe(root: Path, model: str = "transformer", **training: Any) -> Recip
 @pytest.fixture
 def nmt(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Iterator[Call]:
     """Run a command line in this process: exit code, standard output, standard error."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
     def call(*arguments: object, stdin: bytes = b"") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["nmt", *map(str, arguments)])

@@ -15,10 +15,11 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -775,6 +776,32 @@ def test_ctrl_c_while_preparing_leaves_nothing(workdir: Path) -> None:
     process = start("prepare", "toy.yaml", *settings, cwd=workdir)
     ready = lambda: any((workdir / "prepared").glob(".toy-*"))  # noqa: E731
     assert interrupted(process, ready) == ["nmt: interrupted"]
+    assert snapshot(workdir) == before
+
+
+CLOSABLE = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+@pytest.mark.slow
+def test_a_terminal_that_closes_while_preparing_leaves_nothing(workdir: Path) -> None:
+    write_syllables(workdir / "text", {"big": 60_000}, longest=9)
+    before = snapshot(workdir)
+    settings = ["--set", "corpus.train=big", "--set", "tokenizer={type: bpe, vocab_size: 400}"]
+    ours, theirs = os.openpty()
+    os.set_blocking(ours, False)
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLOSABLE, *NMT, "prepare", "toy.yaml", *settings], stdin=theirs, stdout=theirs,
+        stderr=theirs, cwd=workdir, env=environment(), start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    until = time.monotonic() + 60
+    while not any((workdir / "prepared").glob(".toy-*")):
+        with suppress(BlockingIOError):
+            os.read(ours, 1 << 16)  # progress
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.01)
+    os.close(ours)
+    assert process.wait(60) == 129
     assert snapshot(workdir) == before
 
 

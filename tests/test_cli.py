@@ -491,6 +491,29 @@ def test_an_interrupt_of_which_a_library_makes_an_error_is_one(
     assert nmt("recipes") == (143, "", "nmt: terminated\n")
 
 
+def test_a_hangup_ends_a_command_once_it_has_tidied_up_and_is_ignored_under_nohup(
+    nmt: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tidied = []
+
+    def hung_up() -> dict[str, Path]:
+        try:
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(0.01)
+        finally:
+            if not tidied:
+                os.kill(os.getpid(), signal.SIGHUP)  # the shell sends one, and so does the kernel
+            tidied.append(True)
+        return {}
+
+    monkeypatch.setattr(paths, "shipped_recipes", hung_up)
+    assert nmt("recipes") == (129, "", "nmt: terminated\n")
+    assert tidied == [True]
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert nmt("recipes")[0] == 0
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
 IMPORTING = """
 import os, signal, sys
 

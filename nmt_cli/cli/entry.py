@@ -34,7 +34,7 @@ def _exit_without_threads(code: int) -> None:
 
 
 def run() -> NoReturn:
-    """Run the command line; 0 done, 1 our bug, 2 the user's mistake, 130 and 143 interrupted."""
+    """Run the command line; 0 done, 1 our bug, 2 the user's mistake, 129, 130 and 143 interrupted."""
     if sys.stderr is None:  # closed by who called
         sys.stderr = open(os.devnull, "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115 (until the end)
     gc.set_threshold(20_000)  # a start makes many objects that stay, and would look at them again and again

@@ -1,4 +1,5 @@
-"""Ctrl-C and SIGTERM outside of training: an exception that ends the command with one line and an exit code."""
+"""Ctrl-C, SIGTERM and a closed terminal outside of training: an exception that ends the command with one line and an
+exit code."""
 
 import signal
 import sys
@@ -7,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+_HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # that of nmt_cli.workers is 15 ms of imports away
+
 
 class Interrupted(SystemExit):
-    """Ctrl-C or SIGTERM outside of training; `advice`, if any, says what was saved and how to go on."""
+    """Ctrl-C, SIGTERM or SIGHUP outside of training; `advice`, if any, says what was saved and how to go on."""
 
     def __init__(self, signal_number: int, advice: str = "") -> None:
         super().__init__(128 + signal_number)
@@ -23,11 +26,13 @@ _received: list[int] = []  # the signals that an Interrupted was raised for
 
 
 def catch_interrupts() -> None:
-    """Raise an Interrupted for SIGTERM and, unless it is ignored, for SIGINT."""
+    """Raise an Interrupted for SIGTERM and, unless they are ignored (nohup), for SIGINT and SIGHUP."""
     _received.clear()
     signal.signal(signal.SIGTERM, _raise_interrupted)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _raise_interrupted)
+    if _HANGUP is not None and signal.getsignal(_HANGUP) is signal.SIG_DFL:
+        signal.signal(_HANGUP, _raise_interrupted)
 
 
 @contextmanager
@@ -55,6 +60,7 @@ def repeat_unraisable(raised: "sys.UnraisableHookArgs") -> None:
 
 
 def _raise_interrupted(signal_number: int, frame: object) -> NoReturn:
-    signal.signal(signal_number, signal.SIG_DFL)  # the next one does not wait for us to tidy up
+    # The next one does not wait for us to tidy up; but both the shell and the kernel send a SIGHUP.
+    signal.signal(signal_number, signal.SIG_IGN if signal_number == _HANGUP else signal.SIG_DFL)
     _received.append(signal_number)
     raise Interrupted(signal_number)

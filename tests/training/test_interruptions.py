@@ -102,7 +102,9 @@ def test_a_signal_while_the_test_text_is_translated_leaves_nothing_half_written(
     go_on(life.said, place, run)
 
 
-@pytest.mark.parametrize("number, code, word", SIGNALS)
+@pytest.mark.parametrize(
+    "number, code, word", [*SIGNALS, pytest.param(signal.SIGHUP, 129, "terminated", marks=pytest.mark.slow)]
+)
 def test_a_signal_while_preparing_leaves_nothing(number: signal.Signals, code: int, word: str, tmp_path: Path) -> None:
     write_syllables(tmp_path / "text", {"train": 300, "dev": 20, "test": 20})
     (tmp_path / "toy.yaml").write_text(write_yaml(toy_content(tmp_path / "text")))
