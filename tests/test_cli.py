@@ -346,7 +346,7 @@ def test_curves_are_shown_in_the_terminal_or_drawn(nmt: Call, tmp_path: Path) ->
     record = {"event": "train", "update": 10, "loss": 2.5, "seconds": 60.0}
     (run / "log.jsonl").write_text(json.dumps(record) + "\n")
     code, out, err = nmt("plot", "curves", run, "--by", "minutes")
-    assert (code, err) == (0, "") and "loss (line of marks: training" in out and "1 minutes" in out
+    assert (code, err) == (0, "") and "loss in nats/token (line of marks: training" in out and "1 minutes" in out
     picture = tmp_path / "c.png"
     assert nmt("plot", "curves", f"x={run}", "-o", picture) == (0, "", f"{picture}\n")
     assert picture.is_file()
