@@ -20,6 +20,7 @@ from nmt_cli.errors import DataError, RunError, UserError
 
 MAX_JSON_BYTES = 16 << 20  # a manifest has some thousand bytes
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+MAX_LOCK_ATTEMPTS = 100  # of which each finds a file that its holder has deleted meanwhile
 STALE_SECONDS = 24 * 3600  # age from which a scratch folder counts as abandoned
 T = TypeVar("T")
 
@@ -144,7 +145,7 @@ def lock_file(path: Path, conflict_error: UserError | None) -> BinaryIO:
 
     Where the system or the file system has no locks, nothing is locked.
     """
-    while True:
+    for _ in range(MAX_LOCK_ATTEMPTS):
         file = open(path, "wb")  # noqa: SIM115
         try:
             import fcntl
@@ -160,6 +161,7 @@ def lock_file(path: Path, conflict_error: UserError | None) -> BinaryIO:
         except (ImportError, OSError):
             return file
         file.close()  # whoever held it has deleted it since it was opened
+    raise RunError(f"{path}: cannot be locked: it is replaced all the time")
 
 
 def delete_lock(path: Path, file: BinaryIO) -> None:

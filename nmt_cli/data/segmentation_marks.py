@@ -91,6 +91,6 @@ class MarkedLines:
             command = " | ".join([f"{first} < FILE", *others]) + " > PLAIN"
             warnings[side] = (
                 f"the {side} is not plain text: {signs}, as in {self.examples[side, programs[0]]}; nmt segments text "
-                f"itself, and filters and BLEU expect plain text: undo it in the files of this side first: {command}"
+                f"itself, and filters and BLEU expect plain text: undo it in the text of this side first: {command}"
             )
         return warnings

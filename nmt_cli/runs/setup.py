@@ -102,7 +102,7 @@ class TrainingRun:
                 "prepared": data.folder.name,
                 "inputs": data.manifest["inputs"],
                 **counts,
-                "precision": self.precision,
+                "precision": self.precision if manifest is None else manifest.get("precision", self.precision),
                 **({"init_from": manifest["init_from"]} if manifest and "init_from" in manifest else {}),
             },
         )
@@ -232,9 +232,9 @@ def set_up_training(
     folder = RunFolder(out)
     torch_device = processes.main_first(lambda: processes.device_for(device))
     limit_kernel_cache(kernel_limit(recipe.training))
-    precision = processes.run_on_main(lambda: _resolve_precision(recipe, folder, torch_device))
     keep_freed_memory(one_arena=True)  # for the threads of replicas
     recipe, data = _prepare(recipe, folder, resume, reporter, processes)
+    precision = processes.run_on_main(lambda: _resolve_precision(recipe, folder, torch_device))
     model = build_model(recipe, data.tokenizers.vocabulary)
     processes.main_first(lambda: _check_positions(model, data))
     profile = processes.main_first(lambda: _text_profile(recipe, data, folder))
@@ -245,7 +245,8 @@ def set_up_training(
 def _resolve_precision(recipe: Recipe, folder: RunFolder, device: torch.device) -> str:
     """The name of the precision to train in; what was measured when the run was started is not measured again."""
     manifest_path = folder.path / "manifest.json"
-    measured = folder.read_json("manifest.json").get("precision") if manifest_path.is_file() else None
+    started = folder.read_json("manifest.json").get("precision") if manifest_path.is_file() else None
+    measured = str(started) if str(started) in DTYPES else None
     return resolved_precision(recipe.training.precision, device, measured)
 
 

@@ -173,12 +173,14 @@ def test_a_resumed_run_computes_in_the_precision_that_was_measured_at_its_start(
 ) -> None:
     """A busy machine may measure another one the next time."""
     monkeypatch.delenv("NMT_AUTO_PRECISION", raising=False)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": True})
-    for updates, speedup in ((4, 1.9), (8, 0.5)):
+    for updates, has_bf16, speedup, precision in (
+        (4, True, 1.9, "bf16"), (8, True, 0.5, "bf16"), (12, False, 0.0, "fp32"), (16, True, 0.5, "bf16")
+    ):  # fmt: skip
+        features = {"avx2": True, "avx512_bf16": has_bf16}
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda features=features: features)
         monkeypatch.setattr(device, "_bf16_speedup", lambda speedup=speedup: speedup)
-        recipe = toy_recipe(toy / "text", updates=updates, precision="auto")
-        train(recipe, toy / "run", QUIET, resume=updates == 8)
-        assert json.loads((toy / "run/result.json").read_text())["precision"] == "bf16"
+        train(toy_recipe(toy / "text", updates=updates, precision="auto"), toy / "run", QUIET, resume=updates > 4)
+        assert json.loads((toy / "run/result.json").read_text())["precision"] == precision
     train(toy_recipe(toy / "text", updates=4, precision="auto"), toy / "other", QUIET)
     assert json.loads((toy / "other/result.json").read_text())["precision"] == "fp32"
 

@@ -44,12 +44,12 @@ class ScoreCut:
         for pair in pairs:
             line_count = pair.line_number
             if line_count > len(self._mask):
-                line_count = max((pair.line_number for pair in pairs), default=line_count)  # the last one
-                break
+                last_number = max((pair.line_number for pair in pairs), default=line_count)
+                raise self._wrong_count(last_number, has_header=bad_rows.has_header)
             yield pair
         line_count = max(line_count, bad_rows.last_line_number)
-        if line_count != len(self._mask):
-            raise self._wrong_count(line_count, has_header=bad_rows.has_header)
+        if line_count < len(self._mask):
+            raise self._wrong_count(line_count, has_header=False)
 
     def _wrong_count(self, line_count: int, *, has_header: bool) -> DataError:
         names, score_count = " and ".join(map(str, self.files())), len(self._mask)

@@ -132,6 +132,9 @@ def test_a_header_needs_a_score_and_a_missing_one_is_said(options: dict[str, Any
         f"{scores}: 2 scores, but the text has 3 lines, the first of which is its header: "
         "put a line with any number before the first score"
     )
+    (tmp_path / "train.tsv").write_text("source\ttarget\na\tA\nb\tB\n\n")
+    with pytest.raises(DataError, match="the first of which is its header"):
+        kept(tmp_path, **entry)
     scores.write_text("-2\n")
     with pytest.raises(DataError, match="1 score, but the text has 3 lines: one for each is needed"):
         kept(tmp_path, **entry)
@@ -145,13 +148,13 @@ def test_a_header_needs_a_score_and_a_missing_one_is_said(options: dict[str, Any
         ("jsonl", '{"en": "a", "de": "A"}\n{"en": "b", "de": "B"}\n{"en": "c"}\n'),
     ],
 )
-def test_a_bad_last_row_counts_as_a_line_that_has_a_score(name: str, content: str, tmp_path: Path) -> None:
+def test_a_bad_last_row_may_have_a_score_or_none(name: str, content: str, tmp_path: Path) -> None:
     (tmp_path / "train").write_text(content)
-    (tmp_path / "scores").write_text("-1\n-2\n-3\n")
-    entry = {name: "train", "scores": "scores", "min_score": -9}
-    corpus = config(**entry)
-    (text,) = find_corpus(corpus, [tmp_path]).train
-    assert len(list(CorpusCleaner(corpus).clean(text.read(BadRows()), text.label, None, text.keeps))) == 2
+    corpus = config(**{name: "train", "scores": "scores", "min_score": -9})
+    for scores in ("-1\n-2\n-3\n", "-1\n-2\n"):
+        (tmp_path / "scores").write_text(scores)
+        (text,) = find_corpus(corpus, [tmp_path]).train
+        assert len(list(CorpusCleaner(corpus).clean(text.read(BadRows()), text.label, None, text.keeps))) == 2
 
 
 @pytest.mark.parametrize(
