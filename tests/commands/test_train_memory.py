@@ -57,10 +57,10 @@ def test_the_optimizer_is_freed_before_the_test_text_is_translated(toy: Path, mo
         made.append(weakref.ref(trainer.optimizer))
         return trainer
 
-    def look(run: TrainingRun) -> list[Score]:
+    def look(run: TrainingRun) -> tuple[list[Score], dict[str, list[Score]]]:
         left.extend(reference() for reference in made)
         assert all(parameter.grad is None for parameter in run.model.parameters())
-        return []
+        return [], {}
 
     monkeypatch.setattr(TrainingRun, "make_trainer", remember)
     monkeypatch.setattr(train_command, "_score_test", look)
