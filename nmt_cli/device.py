@@ -54,7 +54,10 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
 
 
 def resolved_precision(precision: str, device: torch.device, measured: str | None = None) -> str:
-    """The name of a precision, of the one that `auto` stands for where it is that."""
+    """The name of a precision, of the one that `auto` stands for where it is that.
+
+    `measured` is what an earlier measurement on such a device has chosen, which is not repeated.
+    """
     return automatic_precision(device, measured)[0] if precision == "auto" else precision
 
 

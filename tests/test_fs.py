@@ -190,3 +190,10 @@ def test_a_lock_that_its_holder_deletes_meanwhile_is_taken_anew(
         assert os.path.samestat(os.fstat(file.fileno()), path.stat()) and calls == 2
         with pytest.raises(UserError, match="busy"):
             lock_file(path, UserError("busy"))
+
+
+def test_a_lock_that_is_replaced_all_the_time_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lock"
+    monkeypatch.setattr(fcntl, "flock", lambda file, operation: path.unlink())
+    with pytest.raises(RunError, match="lock: cannot be locked: it is replaced all the time"):
+        lock_file(path, None)

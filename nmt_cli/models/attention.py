@@ -4,7 +4,6 @@ Legend: B batch, Q queries per sentence, N keys per sentence, D model width, H h
 K head width.
 """
 
-from functools import cache
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch.nn import functional
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.linear import Linear
 from nmt_cli.models.positions import PositionOffset, RotaryFactors, apply_rotary, rotary_factors
+from nmt_cli.models.softmax import softmax, softmax_backward_
 
 
 def attention_dtype(x: Tensor) -> torch.dtype:
@@ -40,40 +40,6 @@ def aligned_length(length: int, device: torch.device) -> int:
     take for another kind of tensor and compile once more.
     """
     return (length // 8 + 1) * 8 if device.type == "cuda" else length
-
-
-def softmax(scores: Tensor, *, overwrite: bool = False) -> Tensor:
-    """`scores.softmax(-1)`, with `overwrite` in the memory of `scores` where that is possible.
-
-    A CPU takes up to ten times as long for rows shorter than a register, whose numbers PyTorch computes one by one, so
-    such rows are padded.
-    """
-    length = scores.shape[-1]
-    if not is_short_row(scores):
-        return torch.softmax(scores, -1, out=scores) if overwrite else scores.softmax(-1)
-    padded = functional.pad(scores, (0, register_width() - length), value=float("-inf"))
-    return padded.softmax(-1)[..., :length]
-
-
-def softmax_backward_(grad: Tensor, weights: Tensor) -> Tensor:
-    """The gradient of the scores, in the place of `grad`, that of `weights = softmax(scores)`."""
-    if not is_short_row(weights):
-        return torch._softmax_backward_data(grad, weights, -1, weights.dtype, grad_input=grad)
-    grad.mul_(weights)
-    return grad.addcmul_(weights, grad.sum(-1, keepdim=True), value=-1)
-
-
-def is_short_row(x: Tensor) -> bool:
-    """Whether the last dimension of `x` is shorter than a register of the CPU; False where that cannot be asked."""
-    if torch.jit.is_tracing() or torch.compiler.is_compiling():  # type: ignore[no-untyped-call, attr-defined]
-        return False
-    return x.device.type == "cpu" and x.shape[-1] < register_width()
-
-
-@cache
-def register_width() -> int:
-    """The float32 numbers in a register of the instructions that PyTorch uses on this CPU."""
-    return 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
 
 
 def causal_mask(length: int, device: torch.device) -> Tensor:

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
-from nmt_cli.models.attention import softmax
 from nmt_cli.models.configs import AttentionType
 from nmt_cli.models.contract import NamedTensors
 from nmt_cli.models.linear import Linear, SharedProduct
 from nmt_cli.models.recurrent import tanh
+from nmt_cli.models.softmax import softmax
 
 
 @dataclass

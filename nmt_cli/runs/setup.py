@@ -370,6 +370,13 @@ def _check_positions(model: Model, data: PreparedData) -> None:
             )
 
 
+def _memory_share(needed_bytes: int | None) -> str:
+    """What a batch takes: None is more than there is, 0 what the system does not say."""
+    if needed_bytes is None:
+        return "more"
+    return f"{needed_bytes / (1 << 30):.1f} GiB" if needed_bytes else "a part"
+
+
 def _resolve_batch_size(run: TrainingRun) -> Recipe:
     """The recipe with a number in place of `tokens_per_batch: auto`, measured by rank 0."""
     recipe, processes = run.recipe, run.processes
@@ -384,9 +391,8 @@ def _resolve_batch_size(run: TrainingRun) -> Recipe:
             ),
         )
     )  # fmt: skip
-    usage = "more" if needed_bytes is None else f"{needed_bytes / (1 << 30):.1f} GiB" if needed_bytes else "a part"
     run.reporter.info(
-        f"training.tokens_per_batch: auto is {tokens:,} here: it takes {usage} of "
+        f"training.tokens_per_batch: auto is {tokens:,} here: it takes {_memory_share(needed_bytes)} of "
         f"{available_bytes / (1 << 30):.1f} GiB that are free"
     )
     return recipe.with_values("training", tokens_per_batch=tokens)

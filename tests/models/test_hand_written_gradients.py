@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nmt_cli.models.attention import MultiHeadAttention, register_width, softmax, softmax_backward_
+from nmt_cli.models.attention import MultiHeadAttention
 from nmt_cli.models.configs import AttentionType, CellType, RNNConfig
 from nmt_cli.models.contract import Sequences
 from nmt_cli.models.embedding import Embedding
@@ -52,41 +52,6 @@ def test_attention_by_hand_equals_composed_attention(
     assert len(results[0]) == len(results[1]) == 8
     for actual, expected in zip(*results, strict=True):
         assert_near(actual, expected, dtype)
-
-
-class SoftmaxRows(TorchDispatchMode):
-    """Lists how long the rows are that PyTorch's softmax is given."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lengths: list[int] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.ops.aten._softmax.default:
-            self.lengths.append(args[0].shape[-1])
-        return func(*args, **(kwargs or {}))
-
-
-@pytest.mark.parametrize("overwrite", [True, False])
-@pytest.mark.parametrize("length", [1, 7, 8, 15, 16, 17])
-def test_softmax_of_short_rows_equals_that_of_pytorch(length: int, overwrite: bool) -> None:
-    torch.manual_seed(1)
-    scores = torch.randn(2, 3, length)
-    scores[0, 0, 1:] = -torch.inf
-    leaf, direction = scores.clone().requires_grad_(), torch.randn_like(scores)
-    expected = leaf.softmax(-1)
-    expected.backward(direction)
-    assert leaf.grad is not None
-    weights = softmax(scores.clone(), overwrite=overwrite)
-    torch.testing.assert_close(weights, expected.detach())
-    torch.testing.assert_close(softmax_backward_(direction.clone(), weights), leaf.grad)
-
-
-def test_pytorch_never_sees_a_row_shorter_than_a_register() -> None:
-    with SoftmaxRows() as seen:
-        assert softmax(torch.zeros(3, 5)).shape == (3, 5)
-        softmax(torch.zeros(3, 40))
-    assert seen.lengths == [register_width(), 40]
 
 
 @pytest.mark.parametrize("dtype", TYPES)

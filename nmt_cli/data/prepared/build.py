@@ -20,7 +20,7 @@ from nmt_cli.data.language_tags import find_language_tags, split_tag, tagged_sha
 from nmt_cli.data.letter_case import Truecaser
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import decoded_pairs, read_evaluation_texts
-from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, SequenceStore, TextRange
+from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, SequenceStore, SplitText
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
 from nmt_cli.data.sentences.abbreviations import learn_words
 from nmt_cli.data.sentences.missing_stops import learn_line_starters
@@ -368,7 +368,7 @@ class _Preparation:
                     first = text_writer.line_count
                     for pair in pairs:
                         text_writer.write(*pair)
-                    ranges.append(TextRange(label, first, text_writer.line_count))
+                    ranges.append(SplitText(label, first, text_writer.line_count))
                     if text_writer.line_count == first:
                         where = f"{label}: " if len(labelled_pairs) > 1 else ""
                         raise DataError(f"corpus.{name}: {where}the text is empty")

@@ -57,7 +57,7 @@ class SequenceStore:
         return np.diff(self.offsets)
 
 
-class TextRange(NamedTuple):
+class SplitText(NamedTuple):
     """The pairs of development or test text that come from one text of the corpus."""
 
     name: str
@@ -73,7 +73,7 @@ class Split:
     references: list[str]
     source_ids: SequenceStore
     target_ids: SequenceStore
-    texts: tuple[TextRange, ...] = ()
+    texts: tuple[SplitText, ...] = ()
     """Where there are several, in their order."""
 
 
@@ -138,11 +138,11 @@ class PreparedData:
             raise _damaged_error(self.folder, f"the files of {name} have different numbers of lines")
         return Split(sources, references, source, target, self._split_texts(name, len(sources)))
 
-    def _split_texts(self, name: str, pair_count: int) -> tuple[TextRange, ...]:
+    def _split_texts(self, name: str, pair_count: int) -> tuple[SplitText, ...]:
         """The texts of a split, if there are several, which older data lack; DataError where they are damaged."""
         try:
             entries = self.manifest.get("split_texts", {}).get(name, [])
-            ranges = tuple(TextRange(str(entry["name"]), int(entry["first"]), int(entry["end"])) for entry in entries)
+            ranges = tuple(SplitText(str(entry["name"]), int(entry["first"]), int(entry["end"])) for entry in entries)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise _damaged_error(self.folder, "the texts in manifest.json") from error
         boundaries = [0, *(end for text in ranges for end in (text.first, text.end)), pair_count]
