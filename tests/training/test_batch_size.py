@@ -82,16 +82,13 @@ def test_auto_is_said_written_down_and_the_same_when_resumed(
     assert json.loads((toy / "run" / "result.json").read_text())["updates"] == 12
 
 
+@pytest.mark.precision
 def test_what_a_batch_takes_is_not_invented_where_the_system_does_not_say_it(
     toy: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for needed, said in ((0, "a part"), (None, "more"), (GIB, "1.0 GiB")):
         monkeypatch.setattr(command, "find_batch_size", lambda *_, needed=needed, **__: (256, needed, 2 * GIB))
-        train(
-            toy_recipe(toy / "text", tokens_per_batch="auto", updates=1, precision="fp32"),
-            toy / f"run-{needed}",
-            Reporter(),
-        )
+        train(toy_recipe(toy / "text", tokens_per_batch="auto", updates=1), toy / f"run-{needed}", Reporter())
         line = f"training.tokens_per_batch: auto is 256 here: it takes {said} of 2.0 GiB that are free"
         assert line in " ".join(capsys.readouterr().err.split())
 
