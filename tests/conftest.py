@@ -1,5 +1,6 @@
 """What tests share: text and recipes (syllables, to be written backwards), runs, command lines."""
 
+import gc
 import io
 import json
 import os
@@ -74,6 +75,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return module is None or all(mark.name != "slow" for mark in module.own_markers)
 
     items.sort(key=soon)
+
+
+def pytest_collection_finish() -> None:
+    """Keep garbage collection, which every training asks for, from walking thousands of collected tests each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
