@@ -6,6 +6,7 @@ encoders need, and takes many times as long; see docs/decisions.md.
 
 import copy
 import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from nmt_cli.decoding.engine import Engine
 from nmt_cli.device import find_device
 from nmt_cli.errors import UserError
 from nmt_cli.export.format import position_limit
-from nmt_cli.export.onnx_engine import OnnxEngine, unsupported_options
+from nmt_cli.export.onnx_engine import OnnxEngine, is_text, unsupported_options
 from nmt_cli.export.onnx_graphs import (
     DecodeStepGraph,
     InitStateGraph,
@@ -158,15 +159,18 @@ def _trace(
     outputs: list[str],
     axes: dict[str, dict[int, str]],
 ) -> None:
+    target: Any = str(path) if is_text(path) else BytesIO()  # graphs of more than 2 GiB need a path
     register: Any = torch.onnx.register_custom_op_symbolic  # type: ignore[attr-defined]
     with warnings.catch_warnings(action="ignore"):  # of constants: the parity check finds those that matter
         register("aten::rms_norm", _rms_norm, OPSET)
         register("aten::unflatten", _unflatten, OPSET)
         torch.onnx.export(
-            graph.eval(), arguments, str(path), input_names=inputs, output_names=outputs,
+            graph.eval(), arguments, target, input_names=inputs, output_names=outputs,
             dynamic_axes={name: axes[name] for name in (*inputs, *outputs)},
             opset_version=OPSET, dynamo=False,
         )  # fmt: skip
+    if isinstance(target, BytesIO):
+        path.write_bytes(target.getvalue())
 
 
 def _rms_norm(graph: Any, x: Any, shape: Any, weight: Any, epsilon: Any) -> Any:

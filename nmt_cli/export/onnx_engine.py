@@ -1,5 +1,6 @@
 """The search of decoding/ over graphs that onnxruntime runs."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,15 @@ def unsupported_options(search: SearchConfig) -> list[str]:
     return ["search.coverage_penalty: the graphs do not return attention"] if search.coverage_penalty else []
 
 
+def is_text(path: Path) -> bool:
+    """Whether a path can be given to onnxruntime: it has no bytes that the locale does not decode."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class OnnxGraph:
     """A graph in onnxruntime; its inputs and outputs are CPU tensors by name."""
 
@@ -40,7 +50,8 @@ class OnnxGraph:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         providers = [*on_gpu, "CPUExecutionProvider"]
-        self._open = partial(onnxruntime.InferenceSession, str(path), options, providers=providers)
+        open_session = partial(onnxruntime.InferenceSession, sess_options=options, providers=providers)
+        self._open: Callable[[], Any] = lambda: open_session(str(path) if is_text(path) else path.read_bytes())
         self._session = self._open()
         self.inputs = [node.name for node in self._session.get_inputs()]
         self.outputs = [node.name for node in self._session.get_outputs()]

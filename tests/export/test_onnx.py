@@ -1,6 +1,7 @@
 """Graphs of every model, run by onnxruntime."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,18 @@ def test_config_json_names_what_goes_in_and_out(tmp_path: Path) -> None:
     assert set(config["encoder"]["outputs"]) == {*config["memory"], *config["state"]}
     assert config["special_tokens"] == {"pad": 0, "unknown": 1, "start": 2, "end": 3}
     assert (config["model"], config["beam"], config["first_token"]) == ("rnn", 4, 2)
+
+
+@pytest.mark.parametrize("name", ["transformer", "ctc"])
+def test_a_folder_whose_name_the_locale_does_not_decode_is_written_and_opened(name: str, tmp_path: Path) -> None:
+    folders = [tmp_path / "text", tmp_path / os.fsdecode(b"\xff")]
+    for folder in folders:
+        folder.mkdir()
+        onnx.export_model(random_model(name, 0), NO_TOKENIZERS, SearchConfig(), folder, "float32")
+    for file in folders[0].iterdir():
+        assert (folders[1] / file.name).read_bytes() == file.read_bytes()
+    texts, undecoded = (OnnxEngine(folder, CPU).search([[5, 6]], SearchConfig()) for folder in folders)
+    assert texts == undecoded
 
 
 def test_tables_of_positions_are_as_long_as_search_asks_for(tmp_path: Path) -> None:
