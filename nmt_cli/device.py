@@ -12,6 +12,7 @@ import torch
 
 from nmt_cli.config import Precision
 from nmt_cli.errors import DeviceError, pluralize
+from nmt_cli.workers import usable_cores
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 MIN_BF16_SPEEDUP = 1.2  # over float32; less is not worth the lower precision
@@ -19,7 +20,11 @@ AUTO_PRECISION_VARIABLE = "NMT_AUTO_PRECISION"  # environment variable: fp32 or 
 
 
 def find_device(name: str) -> torch.device:
-    """The device of `--device`; `auto` is the first CUDA GPU if there is one. DeviceError for one that is not there."""
+    """The device of `--device`; `auto` is the first CUDA GPU if there is one. DeviceError for one that is not there.
+
+    PyTorch is set up for it.
+    """
+    limit_threads()
     if name == "auto":
         return _configured(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     if not re.fullmatch(r"cpu|mps|cuda(:(0|[1-9][0-9]{0,3}))?", name):
@@ -32,6 +37,16 @@ def find_device(name: str) -> torch.device:
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise DeviceError(f"--device {name}: this machine has {pluralize(torch.cuda.device_count(), 'GPU')}")
     return _configured(torch.device(name))
+
+
+def limit_threads() -> None:
+    """Give PyTorch no more threads than `usable_cores`; by itself it does not see a limit on the CPU time.
+
+    OMP_NUM_THREADS and MKL_NUM_THREADS override it.
+    """
+    is_set = os.environ.get("OMP_NUM_THREADS") or os.environ.get("MKL_NUM_THREADS")
+    if not is_set and torch.get_num_threads() > usable_cores():
+        torch.set_num_threads(usable_cores())
 
 
 def _configured(device: torch.device) -> torch.device:

@@ -269,12 +269,24 @@ def parse_process_count(processes: str) -> int | None:
 
 
 def usable_cores() -> int:
-    """The number of cores that this process may use, by its affinity and by the CPU time that its container has."""
+    """The number of cores that this process may use."""
+    return usable_cores_and_reason()[0]
+
+
+def usable_cores_and_reason() -> tuple[int, str]:
+    """The number of cores that this process may use, and why so many.
+
+    These are those of its affinity, or as many as the CPU time amounts to that its container or systemd slice has.
+    """
+    machine_cores = os.cpu_count() or 1
     try:
-        core_count = len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not available on every system
-        core_count = os.cpu_count() or 1
-    return min([core_count, *_cpu_quotas(cgroup_folders("cpu"))])
+        cores = machine_cores
+    quota = min(_cpu_quotas(cgroup_folders("cpu")), default=cores)
+    if quota < cores:
+        return quota, f"of {machine_cores}, by CPU quota"
+    return cores, f"of {machine_cores}, by CPU affinity" if cores < machine_cores else "all there are"
 
 
 def cgroup_folders(
@@ -285,7 +297,7 @@ def cgroup_folders(
     Of version 2, then of version 1. A container may not see the inner ones.
     """
     folders: list[Path] = []
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         for line in membership.read_text("utf-8", "surrogateescape").splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers and controller not in controllers.split(","):

@@ -49,6 +49,26 @@ def test_a_gpu_is_found_made_the_current_one_and_attends_without_cudnn(two_gpus:
         find_device("cuda:2")
 
 
+@pytest.mark.parametrize(
+    "cores, variables, expected",
+    [(2, {}, [2]), (64, {}, []), (80, {}, []), (2, {"OMP_NUM_THREADS": ""}, [2]), (2, {"OMP_NUM_THREADS": "4"}, []),
+     (2, {"MKL_NUM_THREADS": "4"}, [])],
+)  # fmt: skip
+def test_pytorch_has_no_more_threads_than_cores_unless_the_user_says_it(
+    cores: int, variables: dict[str, str], expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes: list[int] = []
+    monkeypatch.setattr(device, "usable_cores", lambda: cores)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    monkeypatch.setattr(torch, "set_num_threads", changes.append)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    find_device("cpu")
+    assert changes == expected
+
+
 @pytest.mark.parametrize("name", ["fp32", "bf16"])
 def test_the_environment_says_what_auto_stands_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NMT_AUTO_PRECISION", name)

@@ -14,7 +14,14 @@ from typing import Any
 import pytest
 
 from nmt_cli.errors import UserError, WorkerError
-from nmt_cli.workers import MAX_TASKS_PER_WORKER, WorkerPool, cgroup_folders, is_single_threaded, usable_cores
+from nmt_cli.workers import (
+    MAX_TASKS_PER_WORKER,
+    WorkerPool,
+    cgroup_folders,
+    is_single_threaded,
+    usable_cores,
+    usable_cores_and_reason,
+)
 
 ROOT = Path(__file__).parent.parent
 START = [False] + [True] * is_single_threaded()  # spawned everywhere, forked where that is safe
@@ -194,31 +201,54 @@ def test_a_script_that_starts_workers_is_not_run_again_by_them(from_file: bool, 
 
 def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nmt_cli.workers.cgroup_folders", lambda controller: [])
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
-    assert usable_cores() == 2
-    monkeypatch.delattr(os, "sched_getaffinity")
-    assert usable_cores() >= 1
+    assert usable_cores_and_reason() == (2, "of 8, by CPU affinity")
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS and Windows
+    assert usable_cores_and_reason() == (8, "all there are")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert usable_cores() == 1
+
+
+VERSION_1, VERSION_2 = "3:cpu,cpuacct:/job/step\n1:memory:/x\n", "0::/job/step\n"
+PERIOD = "100000\n"
 
 
 @pytest.mark.parametrize(
-    "files, cores",
+    "membership, files, cores",
     [
-        ({"cpu.max": "200000 100000\n"}, 2),
-        ({"cpu.max": "250000 100000\n"}, 3),
-        ({"cpu.max": "1000 100000\n"}, 1),
-        ({"cpu.max": "max 100000\n"}, 8),
-        ({"cpu.cfs_quota_us": "150000\n", "cpu.cfs_period_us": "100000\n"}, 2),
-        ({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, 8),
+        (VERSION_2, {"job/step/cpu.max": "200000 100000\n"}, 2),
+        (VERSION_2, {"job/step/cpu.max": "250000 100000\n"}, 3),
+        (VERSION_2, {"job/step/cpu.max": "1000 100000\n"}, 1),
+        (VERSION_2, {"job/step/cpu.max": "max 100000\n", "job/cpu.max": "max 100000\n"}, 8),
+        (VERSION_2, {"job/step/cpu.max": "max 100000\n", "job/cpu.max": "400000 100000\n"}, 4),
+        (VERSION_2, {"job/step/cpu.max": "600000 100000\n", "job/cpu.max": "50000 25000\n"}, 2),
+        (VERSION_2, {"job/step/cpu.max": "9900000 100000\n"}, 8),
+        (VERSION_2, {"cpu.max": "200000 100000\n"}, 2),  # a container that does not see its own group
+        (VERSION_2, {"job/step/cpu.max": "", "job/cpu.max": "x y\n"}, 8),
+        (VERSION_2, {"job/step/cpu.max/none": ""}, 8),  # cannot be read
+        (VERSION_1, {"cpu/job/step/cpu.cfs_quota_us": "150000\n", "cpu/job/step/cpu.cfs_period_us": PERIOD}, 2),
+        (VERSION_1, {"cpu/job/step/cpu.cfs_quota_us": "-1\n", "cpu/job/step/cpu.cfs_period_us": PERIOD}, 8),
+        (VERSION_1, {"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": PERIOD}, 3),
+        (VERSION_1, {"cpu/cpu.cfs_quota_us": "300000\n"}, 8),
+        (VERSION_1 + VERSION_2, {"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": PERIOD}, 3),
+        ("damaged\n", {"cpu.max": "200000 100000\n"}, 8),
+        (None, {"cpu.max": "200000 100000\n"}, 8),
     ],
 )
 def test_cores_are_those_whose_time_the_container_has(
-    files: dict[str, str], cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    membership: str | None, files: dict[str, str], cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if membership is not None:
+        (tmp_path / "membership").write_text(membership)
     for name, text in files.items():
-        (tmp_path / name).write_text(text)
+        (tmp_path / "root" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "root" / name).write_text(text)
+    folders = partial(cgroup_folders, membership=tmp_path / "membership", root=tmp_path / "root")
+    monkeypatch.setattr("nmt_cli.workers.cgroup_folders", folders)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr("nmt_cli.workers.cgroup_folders", lambda controller: [tmp_path / "inner", tmp_path])
-    assert usable_cores() == cores
+    assert usable_cores_and_reason() == (cores, "of 8, by CPU quota" if cores < 8 else "all there are")
 
 
 def test_control_groups_are_those_of_the_process_and_all_around_them(tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ def _machine_rows(diagnosis: "Diagnosis") -> Iterator[tuple[str, str | None]]:
     )
     threads = pluralize(diagnosis.threads, "PyTorch thread")
     load = UNKNOWN if diagnosis.load is None else f"{diagnosis.load:.1f}"
-    yield "cores", f"{diagnosis.cores or UNKNOWN} usable, {threads}, load {load} before measuring"
+    cores = f"{diagnosis.cores or UNKNOWN} usable ({diagnosis.cores_reason or UNKNOWN})"
+    yield "cores", f"{cores}, {threads}, load {load} before measuring"
     for number, gpu in enumerate(diagnosis.gpus):
         yield f"GPU {number}", None if gpu is None else _describe_gpu(gpu)
     if not diagnosis.gpus:

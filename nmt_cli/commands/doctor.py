@@ -31,7 +31,7 @@ from nmt_cli.machine import allocator_name, instruction_sets, matmul_rates, proc
 from nmt_cli.models.quantized import Int8Linear
 from nmt_cli.training.memory import free_memory
 from nmt_cli.translation.engine_choice import ENGINE_VARIABLE
-from nmt_cli.workers import usable_cores
+from nmt_cli.workers import usable_cores_and_reason
 
 MEASUREMENT_SECONDS = 2.0  # of all measurements together
 EXTRAS = {  # as in pyproject.toml, without those for developers
@@ -97,6 +97,7 @@ class Diagnosis:
     processor: str | None
     instruction_sets: list[str] | None
     cores: int | None
+    cores_reason: str | None
     threads: int
     load: float | None
     environment: dict[str, str]
@@ -120,6 +121,7 @@ def diagnose(seconds: float = MEASUREMENT_SECONDS) -> Diagnosis:
     load = _value_or_none(lambda: os.getloadavg()[0])  # before the measurements add to it
     environment = speed_variables(os.environ)  # before the engines that are looked at add to them
     device, gpus, warning = _devices()
+    cores, cores_reason = _value_or_none(usable_cores_and_reason) or (None, None)
     precision, reason = _precision(device)
     engine, engine_reason = _automatic_engine(device)
     speeds = _measure_speeds(device, seconds)
@@ -129,7 +131,8 @@ def diagnose(seconds: float = MEASUREMENT_SECONDS) -> Diagnosis:
         libc=_value_or_none(lambda: " ".join(filter(None, platform.libc_ver()))) or None,
         processor=_value_or_none(processor_name) or None,
         instruction_sets=_value_or_none(instruction_sets),
-        cores=_value_or_none(usable_cores),
+        cores=cores,
+        cores_reason=cores_reason,
         threads=torch.get_num_threads(),
         load=load,
         environment=environment,

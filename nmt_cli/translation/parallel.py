@@ -274,6 +274,9 @@ def _threads_disabled() -> Iterator[int]:
     """
     import torch
 
+    from nmt_cli.device import limit_threads
+
+    limit_threads()
     thread_count = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -21,13 +21,14 @@ from nmt_cli import __version__, machine
 from nmt_cli.commands import doctor as command
 from nmt_cli.commands.doctor import EXTRAS, Diagnosis, Gpu, Package, Speed, diagnose, speed_variables
 from nmt_cli.device import automatic_precision
+from nmt_cli.workers import usable_cores_and_reason
 from tests.conftest import ROOT, Call, environment
 
 BRIEF = 0.01  # seconds of measuring
 GIB = 1 << 30
 MADE_UP = Diagnosis(
     versions={"nmt": "0.1.0", "NumPy": None}, system="Linux 6.1 x86_64", libc="glibc 2.36",
-    processor="Some CPU", instruction_sets=["avx2"], cores=2, threads=1, load=0.25,
+    processor="Some CPU", instruction_sets=["avx2"], cores=2, cores_reason="of 64, by CPU quota", threads=1, load=0.25,
     environment={"OMP_NUM_THREADS": "1"}, allocator="libjemalloc.so.2", cuda="12.8",
     gpus=[Gpu("Some GPU", "9.0", 80 * GIB, 79 * GIB), Gpu("Other GPU", "7.5", 16 * GIB, None),
           None],
@@ -52,7 +53,7 @@ environment        1 variable set that can change speed
   OMP_NUM_THREADS  1
 processor          Some CPU
 instruction sets   avx2
-cores              2 usable, 1 PyTorch thread, load 0.2 before measuring
+cores              2 usable (of 64, by CPU quota), 1 PyTorch thread, load 0.2 before measuring
 GPU 0              Some GPU, compute capability 9.0, 80.0 GiB of memory, 79.0 GiB free
 GPU 1              Other GPU, compute capability 7.5, 16.0 GiB of memory, unknown free
 GPU 2              unknown
@@ -87,6 +88,7 @@ def test_what_is_told_is_true_of_this_machine(diagnosis: Diagnosis) -> None:
     assert diagnosis.versions["NumPy"] == numpy.__version__
     assert all(diagnosis.versions.values())
     assert diagnosis.system and diagnosis.processor and diagnosis.free_memory and diagnosis.free_disk
+    assert (diagnosis.cores, diagnosis.cores_reason) == usable_cores_and_reason()
     assert diagnosis.threads == torch.get_num_threads()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     assert (diagnosis.precision, diagnosis.precision_reason) == automatic_precision(device)
@@ -235,7 +237,7 @@ def fails(*_: Any, **__: Any) -> Any:
 def test_what_cannot_be_told_is_unknown(nmt: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     places: list[tuple[Any, list[str]]] = [
         (command, ["find_device", "automatic_precision", "allocator_name", "instruction_sets",
-                   "processor_name", "matmul_rates", "free_memory", "usable_cores", "version"]),
+                   "processor_name", "matmul_rates", "free_memory", "usable_cores_and_reason", "version"]),
         (command.os, ["getloadavg"]), (command.shutil, ["disk_usage"]),
         (platform, ["libc_ver", "freedesktop_os_release", "system"]),
     ]  # fmt: skip
@@ -252,7 +254,7 @@ def test_what_cannot_be_told_is_unknown(nmt: Call, monkeypatch: pytest.MonkeyPat
         "NumPy unknown", "tokenizers unknown", "sacreBLEU unknown", "system unknown",
         "C library unknown", "malloc from unknown", "processor unknown",
         "instruction sets unknown",
-        f"cores unknown usable, {threads}, load unknown before measuring",
+        f"cores unknown usable (unknown), {threads}, load unknown before measuring",
         "precision: auto unknown (unknown)", "CPU, fp32 unknown", "CPU, bf16 unknown",
         "CPU, int8 unknown", "free memory unknown", "free disk unknown",
     ]  # fmt: skip
@@ -283,7 +285,7 @@ def test_what_is_not_there_is_said(doctor_output: Callable[..., str]) -> None:
         "CUDA none: this PyTorch is built without it",
         "environment no variables set that can change speed",
         "instruction sets none that matter here",
-        "cores 2 usable, 3 PyTorch threads, load 0.2 before measuring",
+        "cores 2 usable (of 64, by CPU quota), 3 PyTorch threads, load 0.2 before measuring",
         "GPU none that PyTorch can use",
         "warning The driver is too old.",
     }

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.inference.lines import MAX_BLOCK_LINES, MIN_BLOCK_HYPOTHESES, BlockPartitioner, BlockReader, LineBlock
 from nmt_cli.inference.output import Candidate, Translation
 from nmt_cli.reporting import Reporter
 from nmt_cli.translation.opening import TranslatorSpec
-from nmt_cli.translation.parallel import ParallelTranslator, translate_in_order
+from nmt_cli.translation.parallel import ParallelTranslator, _threads_disabled, translate_in_order
 from nmt_cli.workers import MAX_TASKS_PER_WORKER
 
 
@@ -141,3 +142,15 @@ def test_a_line_that_strict_refuses_comes_after_the_lines_before_it() -> None:
         for translated in translate_in_order(pool, blocks):
             numbers.append(translated.line.number)
     assert numbers == list(range(1, 701))
+
+
+def test_there_are_as_many_processes_as_the_container_has_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = [64]
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("nmt_cli.device.usable_cores", lambda: 3)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    with _threads_disabled() as count:
+        assert (count, threads[-1]) == (3, 1)
+    assert threads == [64, 3, 1, 3]
