@@ -12,6 +12,7 @@ MIB = 1 << 20
 # Files of a control group: its limit, what is used, and the cache of files among it in memory.stat; versions 2 and 1
 _CGROUP_FILES = (
     ("memory.max", "memory.current", "inactive_file"),
+    ("memory.high", "memory.current", "inactive_file"),  # MemoryHigh of systemd: above it processes almost stand still
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
 

@@ -116,6 +116,9 @@ def test_memory_is_what_the_kernel_and_the_container_leave(tmp_path: Path, monke
     assert memory._cgroup([version_2, tmp_path, version_1]) == [850, 350]
     (version_1 / "memory.stat").unlink()
     assert memory._cgroup([version_1]) == [100]
+    (version_2 / "memory.high").write_text("700\n")
+    assert memory._cgroup([version_2]) == [850, 550]
+    (version_2 / "memory.high").write_text("max\n")
     (version_2 / "memory.max").write_text("max\n")
     assert memory._cgroup([version_2]) == memory._cgroup([tmp_path / "none"]) == []
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   7 kB\n")
