@@ -27,6 +27,7 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -111,6 +112,7 @@ class CTranslate2Engine(Engine):
         """Opens the run in our own engine, which has the attention that CTranslate2 does not return; called once. None
         where it cannot be opened."""
         self._own_engine: Engine | None = None
+        self._own_thread = ThreadPoolExecutor(1)
         self._lock = threading.Lock()
         self.source_tokens = _read_vocabulary(folder, "source")
         self.target_tokens = _read_vocabulary(folder, "target")
@@ -122,6 +124,7 @@ class CTranslate2Engine(Engine):
     def _follow_fork(self) -> None:
         abandon(self._translator)
         self._translator, self._lock = None, threading.Lock()
+        self._own_thread = ThreadPoolExecutor(1)
 
     @property
     def translator(self) -> Any:
@@ -292,23 +295,28 @@ class CTranslate2Engine(Engine):
 
     def max_attention_positions(self, config: SearchConfig) -> int:
         """See `Engine.max_attention_positions`: those of our own engine, for which a call is one batch."""
-        own_engine = self._open_own_engine()
-        return MAX_POSITIONS_PER_CALL if own_engine is None else own_engine.max_attention_positions(config)
+        return self._own_thread.submit(self._own_attention_positions, config).result()
 
     def attention(self, sources: list[TokenIds], targets: list[TokenIds]) -> "list[Tensor] | None":
         """See `Engine.attention`: by our own engine, one call at a time; None without one."""
+        return self._own_thread.submit(self._own_attention, sources, targets).result()
+
+    def _own_attention_positions(self, config: SearchConfig) -> int:
         own_engine = self._open_own_engine()
-        if own_engine is None:
-            return None
-        with self._lock:
-            return own_engine.attention(sources, targets)
+        return MAX_POSITIONS_PER_CALL if own_engine is None else own_engine.max_attention_positions(config)
+
+    def _own_attention(self, sources: list[TokenIds], targets: list[TokenIds]) -> "list[Tensor] | None":
+        own_engine = self._open_own_engine()
+        return None if own_engine is None else own_engine.attention(sources, targets)
 
     def _open_own_engine(self) -> Engine | None:
-        """Our own engine, opened the first time."""
-        with self._lock:
-            if self.open_own_engine is not None:
-                self._own_engine, self.open_own_engine = self.open_own_engine(), None
-            return self._own_engine
+        """Our own engine, opened the first time.
+
+        Called in a thread of its own: the C allocator keeps freed memory for each thread that used it.
+        """
+        if self.open_own_engine is not None:
+            self._own_engine, self.open_own_engine = self.open_own_engine(), None
+        return self._own_engine
 
     def token_log_probabilities(
         self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig

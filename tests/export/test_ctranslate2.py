@@ -5,6 +5,8 @@ import math
 import os
 import random
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -315,6 +317,37 @@ def test_matrices_of_int8_have_seven_bits_a_row(tied: str, tokenizers: Tokenizer
     results = TorchEngine(model).search(source_ids := sources(tokenizers), SearchConfig(beam=1))
     for (ours,), score in zip(results, scored(theirs, source_ids, results), strict=True):
         assert score == pytest.approx(ours.log_probability, rel=0.02, abs=0.2)
+
+
+def test_attention_is_computed_in_one_thread_whoever_asks(tokenizers: Tokenizers, tmp_path: Path) -> None:
+    """The C allocator keeps what each thread has freed."""
+    engine = opened(random_model(config(), tokenizers), tokenizers, tmp_path)
+    computing: list[int] = []
+
+    class OwnEngine:
+        def __init__(self) -> None:
+            computing.append(threading.get_ident())
+
+        def max_attention_positions(self, search: SearchConfig) -> int:
+            computing.append(threading.get_ident())
+            return 7
+
+        def attention(self, sources: list[Ids], targets: list[Ids]) -> list[Any]:
+            computing.append(threading.get_ident())
+            return [(sources, targets)]
+
+    engine.open_own_engine = OwnEngine
+    everybody = threading.Barrier(3)
+
+    def ask(number: int) -> tuple[int, Any]:
+        everybody.wait()
+        return engine.max_attention_positions(SearchConfig()), engine.attention([[number]], [[number]])
+
+    with ThreadPoolExecutor(3) as askers:
+        answers = list(askers.map(ask, range(3)))
+    assert answers == [(7, [([[number]], [[number]])]) for number in range(3)]
+    assert len(computing) == 7
+    assert len(set(computing)) == 1
 
 
 def test_a_type_that_the_device_does_not_run_is_refused(tokenizers: Tokenizers, tmp_path: Path) -> None:
