@@ -24,6 +24,7 @@ def attention_page(maps: Sequence[AttentionMap], title: str, layer: Selection, h
     layer_count, head_count = maps[0].weights.shape[:2]
     content = {
         "unit": WEIGHT_SCALE,
+        "label": " ".join(maps[0].weight_label.split()),
         "layers": layer_count,
         "heads": head_count,
         "layer": "mean" if layer == "all" else layer,

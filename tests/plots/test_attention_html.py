@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from nmt_cli.plots.attention import AttentionMap
 from nmt_cli.plots.attention_html import attention_page
 from tests.plots.pictures import contrast
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 EVIL = "</script><script>alert(1)</script><!-- @TITLE@ & \u202e"
 
 
@@ -101,7 +104,7 @@ def test_it_is_right_in_light_and_dark_and_by_keyboard() -> None:
     page = attention_page([a_map()], "run", 1, 1)
     for part in ("prefers-color-scheme: dark", "focus-visible", "ArrowRight", "aria-live", '"focus"'):
         assert part in page
-    for name in ("--paper", "--ink", "--shade", "--on-shade", "--focus"):
+    for name in ("--paper", "--ink", "--shade", "--deepest", "--focus"):
         assert page.count(f"{name}:") == 2, name
 
 
@@ -113,3 +116,29 @@ def test_ink_is_readable_on_every_ground(name: str) -> None:
         colours = [re.findall(rf"--{colour_name}: (#[0-9a-f]+)", page) for colour_name in (name, ink)]
         for ground, letters in zip(*colours, strict=True):
             assert contrast(ground, letters) >= 4.5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt install chromium)")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_axes_are_named_and_a_scale_says_what_the_colours_mean(tmp_path: Path, scheme: str) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    weights = np.array([[[[0.25, 0.75, 0], [0, 0, 1]]]], np.float32)
+    attention_map = AttentionMap(
+        1, ["a", "b", "</s>"], ["x", "</s>"], weights, weight_label="attention weight,\nshared"
+    )
+    path = tmp_path / "page.html"
+    path.write_text(attention_page([attention_map], "run", 1, 1), encoding="utf-8")
+    with playwright.sync_playwright() as engines:
+        chromium = engines.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = chromium.new_page(color_scheme=scheme)
+        page.goto(path.as_uri())
+        assert page.locator("th.axis").all_inner_texts() == ["source →", "produced ↓"]
+        assert page.locator(".scale").inner_text().split("\n") == ["attention weight, shared:", "0", "1"]
+        shades = page.locator("tbody td").evaluate_all("cells => cells.map(cell => getComputedStyle(cell).background)")
+        alphas = [re.search(r"rgba?\(\d+, \d+, \d+(?:, ([\d.]+))?\)", shade) for shade in shades]
+        assert [float(match[1] or 1) for match in alphas if match][:2] == [0.25, 0.75]
+        gradient = page.locator(".scale i").evaluate("bar => getComputedStyle(bar).backgroundImage")
+        strongest = re.search(r"rgb\([\d, ]+\)", shades[5])
+        assert strongest and strongest[0] in gradient
+        chromium.close()
