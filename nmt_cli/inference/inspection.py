@@ -1,6 +1,7 @@
 """How one sentence was translated, in words: their probabilities and alternatives, attention, and the search."""
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +13,10 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import BeamTrace, Hypothesis, TokenIds, TokenInspection
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.inference.translator import Translator
-from nmt_cli.inference.words import Word, words_of
+from nmt_cli.inference.words import UNSPACED, Word, words_of
 
 MAX_ALTERNATIVES = 6  # per word
+MAX_CANDIDATES = 100  # tokens in place of a word that are looked at; most only lengthen the word before
 MAX_WORD_TOKENS = 8  # an alternative is completed to a word of at most so many
 MAX_WEIGHTS = 300_000  # numbers of attention per kind; beyond it only the mean of all heads is kept
 
@@ -59,7 +61,7 @@ def inspect_sentence(
     else:
         (target_ids,), score = tokenizers.target.encode([planner.written_form(unit, translation)]), None
         target_ids, displayed = target_ids[: planner.max_target_tokens], translation.strip()
-    inspection = translator.engine.inspect(source_ids, target_ids, MAX_ALTERNATIVES + 1 if alternatives else 0)
+    inspection = translator.engine.inspect(source_ids, target_ids, MAX_CANDIDATES if alternatives else 0)
     source_words, target_words = words_of(tokenizers.source, source_ids), words_of(tokenizers.target, target_ids)
     record: dict[str, Any] = {
         "text": planner.read_form(unit),
@@ -117,13 +119,20 @@ def _alternatives(
     target_ids: TokenIds,
     words: Sequence[Word],
 ) -> list[list[dict[str, Any]]]:
-    """The most probable words in place of each word; each begins with another token and is completed greedily."""
+    """The most probable words in place of each word; each begins with another token and is completed greedily.
+
+    Tokens that would only lengthen the word before are left out.
+    """
     tokenizer = translator.tokenizers.target
     end_id = translator.tokenizers.vocabulary.end
+    candidates = [
+        _first_tokens(tokenizer, inspection, [*target_ids, end_id], word.first, end_id)[: MAX_ALTERNATIVES + 1]
+        for word in words
+    ]
     prefixes = [
         [*target_ids[: word.first], token]
-        for word in words
-        for token, _ in inspection.alternatives[word.first]
+        for word, tokens in zip(words, candidates, strict=True)
+        for token, _ in tokens
         if token != end_id
     ]
     longest = max(map(len, prefixes), default=0)
@@ -134,9 +143,9 @@ def _alternatives(
     searchable = [prefix for prefix in prefixes if limit is None or len(prefix) <= limit]
     hypotheses = iter(translator.engine.search([source_ids] * len(searchable), config, searchable))
     alternatives = []
-    for word in words:
+    for word, tokens in zip(words, candidates, strict=True):
         choices: dict[str, dict[str, Any]] = {}  # by their text
-        for token, log_probability in inspection.alternatives[word.first]:
+        for token, log_probability in tokens:
             text, prefix = "", None
             if token != end_id:
                 if limit is not None and word.first >= limit:
@@ -151,6 +160,22 @@ def _alternatives(
             choices.setdefault(text, choice)
         alternatives.append(list(choices.values())[:MAX_ALTERNATIVES])
     return alternatives
+
+
+def _first_tokens(
+    tokenizer: TextTokenizer, inspection: TokenInspection, target_ids: TokenIds, place: int, end_id: int
+) -> list[tuple[int, float]]:
+    """The tokens that may stand at a place where a word begins, with their log probabilities: the end, the token that
+    is there, punctuation, and beginnings of words, but none that would lengthen the word before."""
+    before = "".join(tokenizer.ids_to_tokens(target_ids[max(0, place - 1) : place]))
+    tokens = []
+    for token_id, log_probability in inspection.alternatives[place]:
+        (token,) = tokenizer.ids_to_tokens([token_id])
+        is_punctuation = len(token) > 0 and all(unicodedata.category(character)[0] in "PS" for character in token)
+        begins = token.startswith(" ") or UNSPACED.match(token) or UNSPACED.match(before)
+        if begins or is_punctuation or token_id in (end_id, target_ids[place]):
+            tokens.append((token_id, log_probability))
+    return tokens
 
 
 def _probability(log_probability: float) -> float:

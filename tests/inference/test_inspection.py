@@ -10,7 +10,7 @@ from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.errors import UserError
 from nmt_cli.inference.inspection import inspect_sentence
 from nmt_cli.inference.translator import Translator
-from nmt_cli.inference.words import END, words_of
+from nmt_cli.inference.words import END, UNSPACED, words_of
 from nmt_cli.models import MODELS
 from tests.translators import random_translator
 
@@ -78,6 +78,18 @@ def test_an_alternative_is_where_the_rest_begins(tokenizer: TextTokenizer) -> No
         assert len(texts) == len(set(texts))
         probabilities = [choice["probability"] for choice in word]
         assert probabilities == sorted(probabilities, reverse=True)
+
+
+def test_an_alternative_is_a_whole_word_and_no_piece_of_one(tokenizer: TextTokenizer) -> None:
+    translator = make_translator("transformer", tokenizer, 1)
+    record = inspect_sentence(translator, SENTENCE, translation="Der alte Mann")
+    before = ["", "Der", "Der alte", "Der alte Mann"]
+    assert all(sum(bool(choice["prefix"]) for choice in word) > 1 for word in record["alternatives"])
+    for beginning, word in zip(before, record["alternatives"], strict=True):
+        for choice in word:
+            if choice["prefix"]:
+                rest = choice["prefix"].removeprefix(beginning)
+                assert not beginning or not rest[0].isalnum() or UNSPACED.match(rest), (beginning, choice)
 
 
 def test_a_translation_from_elsewhere_is_inspected_as_it_is(tokenizer: TextTokenizer) -> None:
