@@ -432,6 +432,68 @@ class TestPage:
         assert tries == ["a dog", "a cat", "a cat", "a cat"]
         page.close()
 
+    @pytest.mark.parametrize("tab", ["words", "search", "runs"])
+    def test_what_a_view_shows_is_asked_for_again_when_the_server_could_not_be_reached(
+        self, browser: Any, server: Server, tab: str
+    ) -> None:
+        page = browser.new_page()
+        page.goto(server.url, wait_until="networkidle")
+        serve(page, ENGLISH_AND_FRENCH)
+        canned(page, "translate", in_upper_case)
+        canned(page, "inspect", lambda query: record_of("A DOG"))
+        page.fill("#text", "a dog")
+        translated(page).locator(".sentence").click()
+        page.locator(".words.target button").first.wait_for()
+        page.clock.install()
+        page.unroute("**/inspect")
+        tries: list[Any] = []
+        page.route("**/inspect", lambda route: (tries.append(route), route.abort()))
+        view = page.locator("#view")
+        page.locator(f"#tab-{tab}" if tab != "words" else ".sentence").click()
+        page.locator("#view:has-text('The server cannot be reached: trying again every 5 seconds')").wait_for()
+        page.clock.run_for(5000)
+        page.wait_for_timeout(200)
+        assert len(tries) == (4 if tab == "runs" else 2)  # two runs
+        page.unroute("**/inspect")
+        steps = [[{"text": "A", "parent": -1, "log_probability": -0.1}]]
+        canned(page, "inspect", lambda query: record_of("A DOG", beam={"size": 1, "steps": steps, "best": [0, 0]}))
+        page.clock.run_for(5000)
+        shown = {"words": ".words.target button", "search": "svg.tree text", "runs": ".card .doubt"}[tab]
+        page.locator(shown).first.wait_for()
+        assert "cannot be reached" not in view.inner_text()
+        page.close()
+
+    def test_a_view_that_was_closed_asks_for_nothing_more(self, browser: Any, server: Server) -> None:
+        page = browser.new_page()
+        page.goto(server.url, wait_until="networkidle")
+        canned(page, "translate", in_upper_case)
+        tries: list[Any] = []
+        page.route("**/inspect", lambda route: (tries.append(route), route.abort()))
+        page.clock.install()
+        page.fill("#text", "a dog")
+        page.clock.run_for(300)
+        translated(page).locator(".sentence").click()
+        page.locator("#view .error").wait_for()
+        page.keyboard.press("Escape")
+        page.clock.run_for(10000)
+        page.wait_for_timeout(200)
+        assert len(tries) == 1
+        page.close()
+
+    def test_a_request_that_the_server_failed_can_be_made_again(self, browser: Any, server: Server) -> None:
+        page = browser.new_page()
+        page.goto(server.url, wait_until="networkidle")
+        canned(page, "translate", in_upper_case)
+        page.route("**/inspect", lambda route: route.fulfill(status=503, json={"error": "try again later"}))
+        page.fill("#text", "a dog")
+        translated(page).locator(".sentence").click()
+        page.locator("#view .error:has-text('try again later')").wait_for()
+        page.unroute("**/inspect")
+        canned(page, "inspect", lambda query: record_of("A DOG"))
+        page.locator("#view button:has-text('Try again')").press("Enter")
+        page.locator(".words.target button").first.wait_for()
+        page.close()
+
     def test_colours_are_asked_for_once_at_a_time_while_the_server_cannot_be_reached(
         self, browser: Any, server: Server
     ) -> None:
@@ -526,6 +588,19 @@ class TestPage:
         page.set_input_files("#file", tmp_path / "my.txt")
         assert downloaded(page) == ("my.de.txt", b"A dog. in de\n" * 40)
         assert targets == ["de"] * 3
+
+    def test_a_file_that_is_no_plain_text_is_refused(self, page: Any, tmp_path: Path) -> None:
+        sent: list[Any] = []
+        canned(page, "translate", lambda query: sent.append(query) or in_upper_case(query))
+        (tmp_path / "my.html").write_text("<p>A dog.</p>")
+        page.set_input_files("#file", tmp_path / "my.html")
+        page.locator("#file-status.error").wait_for()
+        expected = "Only plain text is translated, not text/html: save it as a .txt file first"
+        assert page.locator("#file-status").inner_text() == expected
+        assert sent == [] and page.locator("#file-link").is_hidden()
+        (tmp_path / "corpus.en").write_text("A dog.")
+        page.set_input_files("#file", tmp_path / "corpus.en")
+        assert downloaded(page) == ("corpus.de.en", b"A DOG.")
 
     def test_a_byte_order_mark_is_not_translated_and_stays(self, page: Any, tmp_path: Path) -> None:
         canned(page, "translate", lambda query: {"translatedText": [text.upper() for text in query["q"]]})
@@ -770,6 +845,26 @@ class TestPage:
         assert request.value.post_data_json["q"] == [f"{text.split()[1]} End."]
         page.locator(".sentence").nth(2).wait_for()
         assert translated(page).inner_text() == f"{translation}完。"
+
+    def test_spaces_at_the_end_of_a_line_are_kept_and_not_sent(self, page: Any) -> None:
+        queries: list[list[str]] = []
+
+        def answer(query: Any) -> Any:
+            queries.append(query["q"])
+            return in_upper_case(query)
+
+        serve(page, [("there", "en", "de"), ("back", "de", "en")])
+        canned(page, "translate", answer)
+        page.fill("#text", "a dog")
+        translated(page)
+        for text in ("a dog ", "a dog  ", "a dog  \n  \na dog\t"):
+            page.fill("#text", text)
+            assert page.locator(".pending").count() == 0
+            assert page.locator("#translation").evaluate("box => box.textContent") == text.upper()
+        page.wait_for_timeout(500)
+        assert queries == [["a dog"]]
+        page.keyboard.press("Alt+s")
+        assert page.input_value("#text") == text.upper()
 
     def test_runs_that_do_not_say_how_probable_words_are_have_no_colours(self, page: Any) -> None:
         serve(page, [("ctc", "en", "de"), ("other", "en", "de"), ("alone", "en", "fr")])

@@ -11,6 +11,16 @@ export async function call(path, body, signal) {
   return answer;
 }
 
+const RETRY_PAUSE = 5000; // milliseconds before a server that could not be reached is asked again
+export const TRYING_AGAIN = `trying again every ${RETRY_PAUSE / 1000} seconds`;
+
+/** Call a function after a pause, or when the network is back; never after the signal. */
+export function askAgain(retry, signal) {
+  const again = () => { clearTimeout(wait); removeEventListener("online", again); if (!signal?.aborted) retry(); };
+  const wait = setTimeout(again, RETRY_PAUSE);
+  addEventListener("online", again);
+}
+
 export const byId = (id) => document.getElementById(id);
 
 export const RIGHT_TO_LEFT = /^(ar|arc|ckb|dv|fa|he|ps|sd|ug|ur|yi)\b/; // codes of languages

@@ -1,5 +1,5 @@
 // How a sentence was translated: words and their alternatives, attention, the beam as a tree, several runs side by side.
-import { byId, call, doubt, element, percent, redraw, RIGHT_TO_LEFT } from "./dom.js";
+import { askAgain, byId, call, doubt, element, percent, redraw, RIGHT_TO_LEFT, TRYING_AGAIN } from "./dom.js";
 
 const TABS = ["words", "attention", "search", "runs"];
 const shown = { text: "", options: {}, runs: [], changed: null, record: null, tab: "words", layer: -1, head: -1, kind: "cross", word: 0, request: null, drawing: null, opener: null };
@@ -30,17 +30,27 @@ const ask = (controller, extra) => call("inspect", { text: shown.text, ...shown.
 async function load(what) {
   if (!shown.record) note("Loading the model that shows this…");
   shown.request?.abort();
+  const controller = (shown.request = new AbortController());
   try {
-    shown.record = await ask((shown.request = new AbortController()), what);
+    shown.record = await ask(controller, what);
     if (what.prefix) shown.changed(shown.record);
     const hasFocus = byId("view").contains(document.activeElement);
     draw();
     if (what.prefix && hasFocus) byId("view").querySelector("[aria-pressed=true]")?.focus();
-  } catch (error) { if (error.name !== "AbortError") note(error.message, true); }
+  } catch (error) { failed(byId("view"), error, controller, () => load(what)); }
 }
 
-function note(message, isError = false) {
-  redraw(byId("view"), element("p", { class: isError ? "note error" : "note" }, message));
+function note(message) {
+  redraw(byId("view"), element("p", { class: "note" }, message));
+}
+
+/** Say what went wrong, and ask again: by itself where the server could not be reached, else with a button. */
+function failed(place, error, controller, retry) {
+  if (error.name === "AbortError" || controller.signal.aborted) return;
+  const message = element("p", { class: "note error", role: "alert" }, error.status === 0 ? `${error.message}: ${TRYING_AGAIN}` : error.message);
+  if (error.status === 0) askAgain(retry, controller.signal);
+  else if (error.status >= 500) message.append(" ", element("button", { type: "button", onclick: retry }, "Try again"));
+  redraw(place, message);
 }
 
 function draw() {
@@ -176,9 +186,9 @@ function matrixTable(record, kind, layer, head) {
 async function drawSearch() {
   if (!shown.record.beam) {
     note("Searching again, recording every step…");
-    try { shown.record.beam = (await ask(shown.drawing, { beam: true, prefix: shown.record.prefix, alternatives: false })).beam; } catch (error) {
-      if (error.name !== "AbortError") note(error.message, true);
-      return;
+    const controller = shown.drawing;
+    try { shown.record.beam = (await ask(controller, { beam: true, prefix: shown.record.prefix, alternatives: false })).beam; } catch (error) {
+      return failed(byId("view"), error, controller, drawSearch);
     }
   }
   const beam = shown.record.beam;
@@ -219,21 +229,20 @@ function tree(beam) {
 
 async function drawRuns() {
   const cards = shown.runs.map((run) => element("section", { class: "card", "aria-label": run.name },
-    element("h3", {}, run.name), element("span", { class: "label" }, run.model), element("p", { class: "note" }, "…")));
+    element("h3", {}, run.name), element("span", { class: "label" }, run.model), element("div", {}, element("p", { class: "note" }, "…"))));
   redraw(byId("view"), element("p", { class: "note" }, "The same sentence, translated by every run of these languages, and what each looked at for every word."), element("div", { class: "side-by-side" }, cards));
   const controller = shown.drawing;
-  for (const [index, run] of shown.runs.entries()) {
-    const card = cards[index];
-    try {
-      const record = await ask(controller, { run: run.name, alternatives: false });
-      const words = record.target_words.flatMap((word) => [element("span", doubt(word.probability), word.text), " "]);
-      const picture = matrixOf(record, "cross", -1, -1) ? matrixTable(record, "cross", -1, -1) : element("span", { class: "label" }, whyNoAttention(record));
-      card.lastChild.replaceWith(element("p", { lang: shown.options.target, dir: "auto" }, words), picture);
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      card.lastChild.replaceWith(element("p", { class: "error" }, error.message));
-    }
-  }
+  for (const [index, run] of shown.runs.entries()) await fillCard(cards[index].lastChild, run, controller);
+}
+
+/** Put the translation of a run, and what it looked at, in the place that is kept for it. */
+async function fillCard(place, run, controller) {
+  try {
+    const record = await ask(controller, { run: run.name, alternatives: false });
+    const words = record.target_words.flatMap((word) => [element("span", doubt(word.probability), word.text), " "]);
+    const picture = matrixOf(record, "cross", -1, -1) ? matrixTable(record, "cross", -1, -1) : element("span", { class: "label" }, whyNoAttention(record));
+    redraw(place, element("p", { lang: shown.options.target, dir: "auto" }, words), picture);
+  } catch (error) { failed(place, error, controller, () => fillCard(place, run, controller)); }
 }
 
 // --- tabs by mouse and keyboard

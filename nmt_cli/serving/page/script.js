@@ -1,11 +1,10 @@
 // The page of `nmt serve`: translates as one types, and shows how a sentence was translated.
-import { byId, call, doubt, element, redraw, RIGHT_TO_LEFT } from "./dom.js";
+import { askAgain, byId, call, doubt, element, redraw, RIGHT_TO_LEFT, TRYING_AGAIN } from "./dom.js";
 import { closeInspection, inspect } from "./inspection.js";
 
 const [textBox, output, source, target, run] = ["text", "translation", "source", "target", "run"].map(byId);
 const TYPING_PAUSE = 250; // milliseconds without a key before a text is sent
 const SLOW = 500; // milliseconds after which the status says that a text is being translated
-const RETRY_PAUSE = 5000; // milliseconds before a server that could not be reached is asked again
 const LINES_PER_REQUEST = 16;
 const CHARACTERS_PER_REQUEST = 5000;
 const IS_CJK = /^[\u2e80-\u312f\u3190-\ua4cf\uf900-\ufaff\uff00-\uffef\u{20000}-\u{3347f}]/u; // no space stands beside it
@@ -13,7 +12,7 @@ const IS_CJK = /^[\u2e80-\u312f\u3190-\ua4cf\uf900-\ufaff\uff00-\uffef\u{20000}-
 let languages = [];
 let runs = [];
 let charLimit = CHARACTERS_PER_REQUEST; // of a request
-let lines = []; // of the text: {text, sentences, pending}; the sentences are of this line alone
+let lines = []; // of the text: {text, space, sentences, pending}; space: what follows the text; the sentences are of this line alone
 let cache = new Map(); // line -> {sentences, detected, via, warnings}, each sentence {text, translation, before, language, words}; before: what stands before it
 let request = null; // the AbortController of the request that is under way
 let fileRequest = null; // that of the text file
@@ -42,7 +41,8 @@ function typed() {
 /** Cut the text into lines; those before and after what was edited stay, and so do sentences at their place in a line. */
 function splitLines() {
   const before = lines;
-  const texts = textBox.value.split("\n");
+  const full = textBox.value.split("\n");
+  const texts = full.map((text) => text.trimEnd()); // space at the end is not sent
   const shorter = Math.min(texts.length, before.length);
   let start = 0, end = 0;
   while (start < shorter && texts[start] === before[start].text) start++;
@@ -50,15 +50,16 @@ function splitLines() {
   const edited = before.slice(start, before.length - end);
   const used = new Set(); // of those: each line goes on as one
   const goesOn = (line, text) => line.text && !used.has(line) && (text.startsWith(line.text) || line.text.startsWith(text));
-  lines = texts.map((text, number) => {
+  const lineOf = (text, number) => {
     const same = number < start ? before[number] : number >= texts.length - end ? before.at(number - texts.length) : null;
     if (same && !same.pending) return same;
     const own = same ?? edited.find((line) => goesOn(line, text));
     used.add(own);
     const old = own?.sentences ?? [];
-    const known = text.trim() ? cache.get(text) : { sentences: [] };
+    const known = text ? cache.get(text) : { sentences: [] };
     return known ? { text, ...known, sentences: taken(known.sentences, old) } : { text, pending: true, sentences: old };
-  });
+  };
+  lines = texts.map((text, number) => Object.assign(lineOf(text, number), { space: full[number].slice(text.length) }));
   byId("count").textContent = textBox.value ? counted(textBox.value.length, "character") : "";
 }
 
@@ -81,7 +82,7 @@ function nextPart(texts, start) {
   return texts.slice(start, end);
 }
 
-const translationOf = (line) => line.sentences.map((sentence) => sentence.before + sentence.translation).join("");
+const translationOf = (line) => line.sentences.map((sentence) => sentence.before + sentence.translation).join("") + line.space;
 
 async function translate(isRetry = false) {
   clearTimeout(timer);
@@ -115,10 +116,8 @@ async function translate(isRetry = false) {
 /** Say what went wrong; where the server could not be reached, try again after a pause or when the network is back. */
 function failed(error, retry) {
   if (error.status !== 0) return say(error.message, true);
-  say(`${error.message}: trying again every ${RETRY_PAUSE / 1000} seconds`, true);
-  const again = () => { clearTimeout(wait); removeEventListener("online", again); retry(); };
-  const wait = setTimeout(again, RETRY_PAUSE);
-  addEventListener("online", again);
+  say(`${error.message}: ${TRYING_AGAIN}`, true);
+  askAgain(retry);
 }
 
 /** A number with its noun: 1 line, 2 lines. */
@@ -206,9 +205,9 @@ function render() {
   lines.forEach((line, number) => {
     const row = rows[number] ?? output.appendChild(element("span"));
     row.classList.toggle("pending", Boolean(line.pending));
-    if (row.sentences === line.sentences) return;
-    row.sentences = line.sentences;
-    redraw(row, number ? "\n" : "", ...line.sentences.flatMap((sentence) => [sentence.before, sentenceElement(sentence)]));
+    if (row.sentences === line.sentences && row.space === line.space) return;
+    Object.assign(row, { sentences: line.sentences, space: line.space });
+    redraw(row, number ? "\n" : "", ...line.sentences.flatMap((sentence) => [sentence.before, sentenceElement(sentence)]), line.space);
   });
   rows.slice(lines.length).forEach((row) => row.remove());
   output.lang = target.value;
@@ -330,7 +329,7 @@ function swap() {
   const from = spoken();
   if (!from || !languages.find((language) => language.code === target.value)?.targets.includes(from))
     return say("No run translates in the other direction", true);
-  const translated = lines.map((line) => (line.pending ? line.text : translationOf(line))).join("\n");
+  const translated = lines.map((line) => (line.pending ? line.text + line.space : translationOf(line))).join("\n");
   source.value = target.value;
   fillTargets();
   target.value = from;
@@ -369,6 +368,8 @@ async function translateFile(file) {
   const warnings = new Set();
   const done = () => `${translated.length.toLocaleString()} of ${counted(texts.length, "line")}`;
   try {
+    if (file.type && file.type !== "text/plain" && !/\.txt$/i.test(file.name))
+      throw new Error(`Only plain text is translated, not ${file.type}: save it as a .txt file first`);
     const bytes = await file.arrayBuffer();
     signal.throwIfAborted();
     [mark, texts] = linesOf(bytes);
