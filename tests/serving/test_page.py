@@ -301,6 +301,25 @@ class TestPage:
         page.click("#tab-attention")
         assert page.locator("#view .note").inner_text().endswith(said)
 
+    def test_long_words_are_broken_and_in_the_table_cut(self, page: Any) -> None:
+        word = "Donau" * 20
+        canned(page, "translate", in_upper_case)
+        rows = [[0.5, 0.5]] * 2
+        choices = [[{"text": word, "prefix": word, "probability": 0.5}]] * 2
+        record = record_of(word, alternatives=choices, attention={"cross": [[rows]]})
+        canned(page, "inspect", lambda query: record)
+        page.set_viewport_size({"width": 360, "height": 700})
+        page.fill("#text", word)
+        translated(page).locator(".sentence").click()
+        page.locator(".choices button").wait_for()
+        tabs, close = page.locator("#tab-words").bounding_box(), page.locator("#inspection-close").bounding_box()
+        assert close["y"] + close["height"] <= tabs["y"] + 1
+        assert page.locator("#view").evaluate("view => view.scrollWidth <= view.clientWidth")
+        page.click("#tab-attention")
+        table = page.locator(".matrix").bounding_box()
+        assert table["height"] < 300 and table["width"] < 328
+        assert page.locator(".matrix th").evaluate_all("cells => cells.map(cell => cell.title)") == [word, "⏎"] * 2
+
     def test_another_word_is_chosen_and_the_rest_translated_anew(self, page: Any) -> None:
         page.fill("#text", "Two dogs.")
         translated(page).locator(".sentence").click()

@@ -172,9 +172,9 @@ function chooser(label, choices, value, onchange) {
 function matrixTable(record, kind, layer, head) {
   const [rows, columns] = sides(record, kind);
   const weights = matrixOf(record, kind, layer, head);
-  const headings = columns.map((word) => element("th", { scope: "col" }, element("span", {}, word.text)));
+  const headings = columns.map((word) => element("th", { scope: "col", title: word.text }, element("span", {}, word.text)));
   const mark = (index, on) => headings[index].classList.toggle("on", on);
-  const body = weights.map((row, i) => element("tr", {}, element("th", { scope: "row" }, rows[i].text), row.map((weight, j) => element("td", {
+  const body = weights.map((row, i) => element("tr", {}, element("th", { scope: "row", title: rows[i].text }, rows[i].text), row.map((weight, j) => element("td", {
     style: { "--a": Math.min(1, weight).toFixed(3) }, title: `${rows[i].text} → ${columns[j].text}: ${percent(weight)}`,
     onmouseenter: () => mark(j, true), onmouseleave: () => mark(j, false),
   }))));
