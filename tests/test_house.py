@@ -56,7 +56,7 @@ def bound_names(tree: ast.AST) -> Iterator[str]:
 
 def test_no_function_is_longer_than_sixty_lines() -> None:
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef):
                 length = (node.end_lineno or 0) - node.lineno + 1
                 assert length <= 60, f"{path.name}: {node.name} has {length} lines"
@@ -70,7 +70,7 @@ def test_variables_are_called_what_they_hold() -> None:
     vague = {
         f"{path.relative_to(ROOT)}: {name}"
         for path in FILES
-        for name in bound_names(ast.parse(path.read_text()))
+        for name in bound_names(ast.parse(path.read_text(encoding="utf-8")))
         if name in VAGUE_NAMES
     }
     assert sorted(vague) == []
@@ -80,7 +80,7 @@ def test_retired_names_do_not_come_back() -> None:
     retired = {
         f"{path.relative_to(ROOT)}: {name}"
         for path in FILES
-        for name in bound_names(ast.parse(path.read_text()))
+        for name in bound_names(ast.parse(path.read_text(encoding="utf-8")))
         if name in RETIRED_NAMES
     }
     assert sorted(retired) == []
@@ -98,24 +98,52 @@ def test_retired_phrases_do_not_come_back(phrase: str, better: str) -> None:
     assert occurrences == [], f"better: {better}"
 
 
+def opens_text_unclearly(call: ast.Call) -> bool:
+    """Whether a call opens or writes text without saying its encoding or, where it writes, its line ends.
+
+    A method called open is Path.open if its first argument is a mode or missing; gzip.open has the mode second.
+    """
+    keywords = {keyword.arg: keyword.value for keyword in call.keywords}
+    is_method = isinstance(call.func, ast.Attribute)
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if name in {"open", "fdopen"}:
+        values = [*call.args, *filter(None, [keywords.get("mode")])]
+        texts = [value.value for value in values if isinstance(value, ast.Constant)]
+        mode = next((text for text in texts if re.fullmatch("[rwxabt+]+", str(text))), "")
+        if "b" in mode or (is_method and name == "open" and call.args and not mode):
+            return False
+        writes = bool(set(mode) & set("wxa+")) and "devnull" not in ast.unparse(call)
+        return "encoding" not in keywords or (writes and "newline" not in keywords)
+    if name == "read_text":
+        return not (call.args or keywords)
+    if name in {"run", "Popen", "check_output"}:  # of subprocess
+        return bool({"text", "universal_newlines"} & keywords.keys()) and "encoding" not in keywords
+    return name == "write_text" or (name == "TextIOWrapper" and "encoding" not in keywords)
+
+
+@pytest.mark.parametrize(
+    "line, is_unclear",
+    [
+        ("open(path)", True), ('open(path, "rb")', False), ('open(path, encoding="utf-8")', False),
+        ('open(path, "w", encoding="utf-8")', True), ('open(path, "w", encoding="utf-8", newline="")', False),
+        ("path.open()", True), ('path.open("w")', True), ('path.open(mode="a")', True), ('path.open("rb")', False),
+        ('path.open(encoding="utf-8")', False), ('path.open("w", encoding="utf-8")', True),
+        ('gzip.open(path, "rt")', True), ('tarfile.open(path, "r:*")', False), ("spec.open(reporter)", False),
+        ('os.fdopen(descriptor, "w")', True), ("io.TextIOWrapper(stream)", True), ("path.read_text()", True),
+        ('path.read_text("utf-8")', False), ("path.write_text(text)", True), ("subprocess.run(it, text=True)", True),
+    ],
+)  # fmt: skip
+def test_what_opens_text_unclearly_is_noticed(line: str, is_unclear: bool) -> None:
+    (call,) = (node for node in ast.walk(ast.parse(line)) if isinstance(node, ast.Call))
+    assert opens_text_unclearly(call) == is_unclear
+
+
 def test_text_has_the_same_encoding_and_line_ends_on_every_system() -> None:
     """Of what is opened or written as text; Path.write_text would write CR LF on Windows."""
-    unclear = []
-    for path in FILES:
-        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(call, ast.Call):
-                continue
-            function, keywords = call.func, {keyword.arg for keyword in call.keywords}
-            name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
-            modes = [value.value for value in call.args if isinstance(value, ast.Constant)]
-            is_open = isinstance(function, ast.Name) and name == "open"
-            if is_open and not any("b" in str(mode) for mode in modes):
-                writes = any(set(str(mode)) & set("wax") for mode in modes) and "devnull" not in ast.unparse(call)
-                is_clear = "encoding" in keywords and ("newline" in keywords or not writes)
-            elif name == "read_text":
-                is_clear = bool(call.args or keywords)
-            else:
-                is_clear = name != "write_text"
-            if not is_clear:
-                unclear.append(f"{path.relative_to(ROOT)}:{call.lineno}")
+    unclear = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path in FILES
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and opens_text_unclearly(call)
+    ]
     assert unclear == []
