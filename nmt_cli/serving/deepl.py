@@ -49,7 +49,7 @@ class DeepLApi:
         """GET /v2/languages."""
         side = optional_text(await read_parameters(request), "type") or "source"
         if side not in ("source", "target"):
-            raise RequestError(400, f"Value for 'type' not supported: {quote(side)}")
+            raise RequestError(400, f"Value for 'type' not supported: {quote(side)}; use source or target")
         runs = self.service.languages.runs.values()
         codes = list(dict.fromkeys(getattr(run, side) for run in runs))
         names = [{"language": code.upper(), "name": language_name(code)} for code in codes]
@@ -77,10 +77,11 @@ def _translation_request(parameters: Parameters) -> TranslationRequest:
         raise RequestError(413, f"Too many texts: at most {MAX_TEXTS} per request")
     target = optional_text(parameters, "target_lang")
     if not target:
-        raise RequestError(400, "Value for 'target_lang' not supported.")
+        raise RequestError(400, "Parameter 'target_lang' not specified")
     splitting = str(parameters.get("split_sentences", "1"))
     if splitting not in ("0", "1", "nonewlines"):
-        raise RequestError(400, "Value for 'split_sentences' not supported.")
+        message = f"Value for 'split_sentences' not supported: {quote(splitting)}; use 0, 1 or nonewlines"
+        raise RequestError(400, message)
     if splitting != "1":
         texts = [LINE_BREAK.sub(" ", text) for text in texts]
     source = optional_text(parameters, "source_lang") or AUTO

@@ -114,7 +114,7 @@ class FileApi:
         parameters = form_parameters(form)
         source, target = text_parameter(parameters, "source"), text_parameter(parameters, "target")
         if not file_name:
-            raise RequestError(400, "Invalid request: empty file")
+            raise RequestError(400, "Invalid request: the file has no name; one that ends in .txt is needed")
         suffix = Path(file_name.lower()).suffix
         if suffix not in FILE_FORMATS:
             raise RequestError(400, f"Invalid request: file format {quote(suffix)} not supported; use .txt")
@@ -148,7 +148,7 @@ class FileApi:
             raise RequestError(400, "Invalid filename")
         path = self.store.path(name)
         if path is None:
-            raise RequestError(404, "No such file: it may have expired")
+            raise RequestError(404, "No such file: it may have expired; translate it again")
         return FileResponse(path, media_type="text/plain; charset=utf-8", filename=name)
 
 

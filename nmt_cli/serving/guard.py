@@ -138,13 +138,15 @@ class _Exchange:
         if self._body_is_complete:
             return await self._receive()
         limits = self._guard.settings.limits
-        timeout = min(limits.receive_timeout, self._deadline - time.monotonic())
+        rest = self._deadline - time.monotonic()
         try:
-            message = await asyncio.wait_for(self._receive(), timeout)
+            message = await asyncio.wait_for(self._receive(), min(limits.receive_timeout, rest))
         except TimeoutError:
-            raise RequestError(
-                408, f"The request took longer to arrive than {limits.receive_timeout:g} seconds"
-            ) from None
+            if rest < limits.receive_timeout:
+                reason = f"The request took longer to arrive than {limits.timeout:g} seconds: send it in parts"
+            else:
+                reason = f"Nothing more of the request arrived for {limits.receive_timeout:g} seconds: send it again"
+            raise RequestError(408, reason) from None
         if message["type"] == "http.disconnect":
             raise ClientGone
         size = len(message.get("body", b""))

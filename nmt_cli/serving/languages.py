@@ -103,7 +103,9 @@ class Languages:
             if run is None:
                 raise RequestError(400, f"No run {quote(run_name)} is served; there are {', '.join(self.runs)}")
             if (run.source, run.target) != (source, target):
-                raise RequestError(400, f"Run {run.name} translates from {run.source} to {run.target}")
+                raise RequestError(
+                    400, f"Run {run.name} translates from {run.source} to {run.target}, not from {source} to {target}"
+                )
             return Route(source, target, (run,))
         if source == target:
             return Route(source, target, ())

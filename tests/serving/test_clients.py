@@ -57,5 +57,26 @@ def test_what_deepl_can_and_we_cannot_is_refused_in_its_form(server: Server) -> 
         client.translate_text(TEXTS[0], target_lang="DE", tag_handling="html")
     with pytest.raises(deepl.DeepLException, match="JA is not supported"):
         client.translate_text(TEXTS[0], target_lang="JA")
-    status, answer = server.post("/v2/translate", {"target_lang": "DE"})
-    assert status == 400 and list(answer) == ["message"]
+
+
+@pytest.mark.parametrize(
+    "query, status, message",
+    [
+        ({"text": None}, 400, "Parameter 'text' not specified or not a list of texts"),
+        ({"text": ["a"] * 51}, 413, "Too many texts: at most 50 per request"),
+        ({"target_lang": ""}, 400, "Parameter 'target_lang' not specified"),
+        ({"formality": "more"}, 400,
+         "Parameter 'formality' is not supported; use default, prefer_less or prefer_more"),
+        ({"split_sentences": "2"}, 400, "Value for 'split_sentences' not supported: 2; use 0, 1 or nonewlines"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_request_to_deepl_is_said(
+    server: Server, query: dict[str, object], status: int, message: str
+) -> None:
+    answer = server.post("/v2/translate", {"text": ["a"], "target_lang": "DE"} | query)
+    assert answer == (status, {"message": message})
+
+
+def test_the_languages_of_one_side_are_asked_for(server: Server) -> None:
+    message = "Value for 'type' not supported: both; use source or target"
+    assert server.get("/v2/languages?type=both") == (400, {"message": message})

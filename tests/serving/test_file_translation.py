@@ -60,8 +60,10 @@ def test_its_warnings_are_in_the_answer(server: Server) -> None:
 @pytest.mark.parametrize(
     "content, file_name, target, words",
     [
-        (b"\xff\xffx", "a.txt", "de", "not UTF-8"), (b"x", "a.exe", "de", ".exe not supported; use .txt"),
-        (b"x", "../../a.txt", "zz", "zz is not supported"), (b"x", "", "de", "file"),
+        (b"\xff\xffx", "a.txt", "de", "the file is not UTF-8 text (byte 0)"),
+        (b"x", "a.exe", "de", ".exe not supported; use .txt"),
+        (b"x", "../../a.txt", "zz", "zz is not supported"),
+        (b"x", "", "de", "the file has no name; one that ends in .txt is needed"),
     ],
 )  # fmt: skip
 def test_other_files_are_refused(server: Server, content: bytes, file_name: str, target: str, words: str) -> None:
@@ -106,13 +108,16 @@ def test_broken_forms_are_refused(server: Server) -> None:
     body, content_type = form(b"x")
     assert server.post("/translate_file", body, **{"Content-Type": "multipart/form-data"})[0] == 400
     assert server.post("/translate_file", body[:60], **{"Content-Type": content_type})[0] == 400
-    assert server.post("/translate_file", b"{}")[0] == 400
+    message = "Invalid request: missing file parameter"
+    assert server.post("/translate_file", b"{}") == (400, {"error": message})
 
 
 def test_no_name_leads_out_of_the_folder(server: Server) -> None:
     for name in ("..%2F..%2Fetc%2Fpasswd", "passwd", "a" * 24 + ".txt%00"):
         assert server.get(f"/download_file/{name}")[0] in (400, 404)
-    assert server.get(f"/download_file/{'a' * 24}.txt")[0] == 404
+    assert server.get("/download_file/passwd") == (400, {"error": "Invalid filename"})
+    message = "No such file: it may have expired; translate it again"
+    assert server.get(f"/download_file/{'a' * 24}.txt") == (404, {"error": message})
 
 
 def test_files_are_bounded_and_expire() -> None:
@@ -205,5 +210,5 @@ def test_without_a_temporary_folder_files_alone_are_refused(size: int, monkeypat
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
 def test_a_file_with_nul_characters_is_refused(encoding: str) -> None:
-    with pytest.raises(RequestError, match="not UTF-8"):
+    with pytest.raises(RequestError, match="not UTF-8 text: it has NUL characters, as UTF-16 and UTF-32"):
         _decode(TEXT.encode(encoding))

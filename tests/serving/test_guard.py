@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 from nmt_cli.serving.guard import Guard
 from nmt_cli.serving.metrics import Metrics
-from nmt_cli.serving.settings import ServerSettings, parse_allowed_host, parse_origin, parse_public_url
+from nmt_cli.serving.settings import Limits, ServerSettings, parse_allowed_host, parse_origin, parse_public_url
 
 
 async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
@@ -22,6 +22,49 @@ async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
 
 def guard(**settings: Any) -> Guard:
     return Guard(nothing, ServerSettings((), **settings), Metrics(), Reporter(silent=True))
+
+
+async def read_all(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application that reads the body and answers 200."""
+    while (await receive()).get("more_body"):
+        pass
+    await Response()(scope, receive, send)
+
+
+async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application with a bug."""
+    raise ValueError("a bug")
+
+
+@pytest.mark.parametrize(
+    "app, limits, arrives, status, message",
+    [
+        (read_all, Limits(max_bytes=3), b"1234", 413, "The request is larger than 3 bytes: send it in parts"),
+        (read_all, Limits(max_open_bytes=3), b"1234", 503, "Too much is being received: try again later"),
+        (read_all, Limits(receive_timeout=0.01), None, 408,
+         "Nothing more of the request arrived for 0.01 seconds: send it again"),
+        (read_all, Limits(timeout=0.01), None, 408,
+         "The request took longer to arrive than 0.01 seconds: send it in parts"),
+        (fail, Limits(), b"", 500, "Internal error: see the messages of the server"),
+    ],
+)  # fmt: skip
+def test_why_a_request_is_not_answered_is_said(
+    app: ASGIApp, limits: Limits, arrives: bytes | None, status: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if arrives is None:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": arrives, "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/a", "headers": [(b"host", b"::1")], "server": ("::1", 5000)}
+    asyncio.run(Guard(app, ServerSettings((), limits=limits), Metrics(), Reporter())(scope, receive, send))
+    assert (sent[0]["status"], json.loads(sent[1]["body"])) == (status, {"error": message})
+    assert ("warning: our bug: POST /a: ValueError: a bug" in capsys.readouterr().err) == (status == 500)
 
 
 @pytest.mark.parametrize(

@@ -182,10 +182,12 @@ def test_a_sentence_is_inspected(server: Server, tiny_run: Path) -> None:
     assert continued["translation"].startswith("Der alte") and "beam" not in continued
     _, given = server.post("/inspect", {**query, "translation": "Der Mann."})
     assert given["translation"] == "Der Mann." and given["score"] is None
-    assert server.post("/inspect", {**query, "target": "fr"})[0] == 400
+    message = "Invalid request: only a translation by one run can be inspected"
+    assert server.post("/inspect", {**query, "target": "fr"}) == (400, {"error": message})
     assert server.post("/inspect", {"text": TEXT, "target": "fr", "run": "second"})[0] == 200  # a run from German
     assert server.post("/inspect", {**query, "text": ""})[0] == 400
-    assert server.post("/inspect", {**query, "text": "a" * 2001})[0] == 400
+    message = "Invalid request: text parameter exceeds 2,000 characters"
+    assert server.post("/inspect", {**query, "text": "a" * 2001}) == (400, {"error": message})
 
 
 REFUSED: list[tuple[dict[str, Any], int, str]] = [
@@ -196,14 +198,21 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"q": TEXT, "source": "de", "target": "en"}, 400, "English (en) is not available"),
     ({"q": TEXT, "source": "en", "target": "de", "format": "pdf"}, 400, "pdf format is not supported"),
     ({"q": TEXT, "source": "en", "target": "de", "alternatives": "x"}, 400, "alternatives parameter is not a number"),
-    ({"q": TEXT, "source": "en", "target": "de", "alternatives": -1}, 400, "alternatives"),
-    ({"q": 3, "source": "en", "target": "de"}, 400, "q parameter"),
-    ({"q": ["a", None], "source": "en", "target": "de"}, 400, "q parameter"),
-    ({"q": TEXT, "source": ["en"], "target": "de"}, 400, "source parameter"),
+    ({"q": TEXT, "source": "en", "target": "de", "alternatives": -1}, 400, "must be between 0 and 20"),
+    ({"q": TEXT, "source": "en", "target": "de", "confidence": 2}, 400, "confidence parameter is not true or false"),
+    ({"q": 3, "source": "en", "target": "de"}, 400, "q parameter is not a string or a list of strings"),
+    ({"q": ["a", None], "source": "en", "target": "de"}, 400, "q parameter is not a string or a list of strings"),
+    ({"q": TEXT, "source": ["en"], "target": "de"}, 400, "source parameter is not a string"),
     ({"q": TEXT, "source": "en", "target": "de", "run": "../other"}, 400, "No run ../other"),
     ({"q": "a" * 100_001, "source": "en", "target": "de"}, 400, "exceeds text limit"),
     ({"q": "a" * (2 << 20), "source": "en", "target": "de"}, 413, "larger than"),
     ({"q": "a\n" * 6000, "source": "en", "target": "de"}, 413, "pieces of text"),
+    ({"q": ["a"] * 5001, "source": "en", "target": "de"}, 413, "More than 5,000 texts: send them in parts"),
+    (
+        {"q": "1\n" * 101, "source": "en", "target": "de", "alignment": True},
+        413,
+        "alignment and attention: at most 100 sentences at a time",
+    ),
 ]
 
 
@@ -230,7 +239,8 @@ def test_halves_of_surrogate_pairs_are_replaced(server: Server) -> None:
 
 def test_other_hosts_and_origins_are_refused(server: Server) -> None:
     assert server.get("/health", Host=f"localhost:{server.port}")[0] == 200
-    assert server.get("/health", Host="evil.example")[0] == 403
+    message = "Host evil.example is not the address of this server; --allow-host names others"
+    assert server.get("/health", Host="evil.example") == (403, {"error": message})
     assert server.get("/health", Host="127.0.0.1.evil.example")[0] == 403
     assert server.get("/health", Origin="http://evil.example")[0] == 403
     assert server.get("/health", Origin=server.url)[0] == 200
@@ -257,9 +267,11 @@ def test_the_system_does_not_wait_for_more_before_it_sends_an_answer() -> None:
 def test_unknown_addresses_are_refused(server: Server) -> None:
     assert server.get("/page/../../secrets")[0] == 404
     assert server.get("/page/%2e%2e%2fapp.py")[0] == 404
+    assert server.get("/page/app.py") == (404, {"error": "No such file"})
     assert server.get("/nothing") == (404, {"error": "Not Found"})
     assert server.get("/translate")[0] == 405
-    assert server.post("/suggest", {"q": "a", "s": "b"})[0] == 403
+    suggested = server.post("/suggest", {"q": "a", "s": "b"})
+    assert suggested == (403, {"error": "Suggestions are disabled on this server"})
 
 
 def test_the_form_works_without_javascript_and_escapes(server: Server) -> None:

@@ -41,8 +41,11 @@ def test_the_direct_run_is_taken_else_two_through_a_third_language() -> None:
 def test_a_run_can_be_chosen_by_its_name() -> None:
     languages = served("en-de", "de-en")
     assert languages.route("de", "en", "de-en").runs[0].name == "de-en"
-    for name in ("en-de", "nothing"):
-        with pytest.raises(RequestError):
+    for name, message in (
+        ("en-de", "Run en-de translates from en to de, not from de to en"),
+        ("nothing", "No run nothing is served; there are en-de, de-en"),
+    ):
+        with pytest.raises(RequestError, match=message):
             languages.route("de", "en", name)
 
 

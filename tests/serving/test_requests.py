@@ -12,7 +12,14 @@ from starlette.types import Message
 
 from nmt_cli import __version__
 from nmt_cli.serving.errors import RequestError
-from nmt_cli.serving.requests import Parameters, health_response, read_parameters, text_parameter
+from nmt_cli.serving.requests import (
+    Parameters,
+    health_response,
+    parse_json,
+    read_parameters,
+    text_parameter,
+    while_connected,
+)
 from nmt_cli.serving.settings import ServedRun, ServerSettings
 
 FIELDS = [("text", "a"), ("text", "b"), ("target_lang", "DE")]
@@ -71,15 +78,40 @@ def test_a_server_is_ill_while_a_run_is_lost(
 @pytest.mark.parametrize(
     "body, query, words",
     [
-        (b"q=Caf%E9", b"", "not UTF-8"),
-        (b"q=Caf\xe9", b"", "not UTF-8"),
-        (b"", b"q=Caf%E9", "not UTF-8"),
-        (b' {"q": "a"}', b"", "Content-Type: application/json"),
+        (b"q=Caf%E9", b"", "Invalid request: the parameters are not UTF-8"),
+        (b"q=Caf\xe9", b"", "Invalid request: the parameters are not UTF-8"),
+        (b"", b"q=Caf%E9", "Invalid request: the parameters are not UTF-8"),
+        (b"q=&" * 10_001, b"", "Invalid request: more than 10,000 fields"),
+        (b' {"q": "a"}', b"", "Invalid request: JSON needs the header Content-Type: application/json"),
     ],
 )
 def test_what_is_no_form_is_refused(body: bytes, query: bytes, words: str) -> None:
     with pytest.raises(RequestError, match=words):
         parameters_of("application/x-www-form-urlencoded", body, query)
+
+
+@pytest.mark.parametrize(
+    "body, message",
+    [
+        (b"{", "Invalid request: not JSON: Expecting property name enclosed in doub..."),
+        (b"\xff", "Invalid request: the JSON is not UTF-8"), (b"[1]", "Invalid request: not a JSON object"),
+        (b"[" * 100_000, "Invalid request: the JSON is nested too deeply"),
+    ],
+)  # fmt: skip
+def test_why_a_text_is_no_json_is_said(body: bytes, message: str) -> None:
+    with pytest.raises(RequestError) as error:
+        parse_json(body)
+    assert (error.value.status, error.value.message) == (400, message)
+
+
+def test_an_answer_that_takes_too_long_is_given_up() -> None:
+    async def never() -> Message:
+        return await asyncio.Event().wait() or {}
+
+    with pytest.raises(RequestError) as error:
+        asyncio.run(while_connected(Request({"type": "http"}, never), never(), 0.01))
+    assert error.value.message == "The answer took longer than 0.01 seconds: send less at a time"
+    assert (error.value.status, error.value.retry_after) == (504, 30)
 
 
 def test_an_empty_parameter_is_a_missing_one() -> None:
