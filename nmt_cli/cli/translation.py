@@ -174,7 +174,7 @@ def _with_search_options(overrides: list[str], beam: int | None, n_best: int | N
 def _exact_engine(engine: str, quantization: str | None) -> str:
     """The engine of --exact; UserError where another one or other weights are asked for as well."""
     if engine not in ("auto", "torch") or quantization is not None:
-        raise UserError("--exact: means engine torch in float32: leave out --engine and --quantization")
+        raise UserError("--exact means engine torch in float32: leave out --engine and --quantization")
     return "torch"
 
 

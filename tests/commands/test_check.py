@@ -202,7 +202,10 @@ def test_a_single_pair_is_refused_as_training_refuses_it(toy: Path) -> None:
 def test_few_pairs_that_would_be_held_out_are_warned_of_with_what_to_do(toy: Path) -> None:
     corpus = {"root": str(toy / "text"), "source": "ab", "target": "ba", "train": "train"}
     few = "corpus.dev: only 15 pairs are held out: scores of so few vary by chance; corpus.dev names more"
-    assert few in said(findings(toy, corpus=corpus), "warning")
+    reported = findings(toy, corpus=corpus)
+    assert few in said(reported, "warning")
+    assert "corpus.test: none: training ends without a test score" in said(reported, "warning")
+    assert "corpus.dev: none: about 15 training pairs will be held out" in said(reported, "note")
 
 
 def test_a_text_in_another_encoding_is_an_error(toy: Path) -> None:

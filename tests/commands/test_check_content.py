@@ -11,8 +11,13 @@ import pytest
 
 from benchmarks.filtering import CLEAN, Corpus, add_noise
 from nmt_cli.commands.check import check
-from nmt_cli.commands.check_text import Finding
+from nmt_cli.commands.check_text import Finding, _check_pairs, check_evaluation_texts
+from nmt_cli.data.cleaning import Problem
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.filtering.config import FilterConfig
 from nmt_cli.data.filtering.rules import RULES
+from nmt_cli.data.inspection import ParallelTextStats
+from nmt_cli.data.overlap import OverlapCount, OverlapCounter
 from nmt_cli.data.sources.quickstart import read_quickstart
 from nmt_cli.reporting import Reporter
 from nmt_cli.yaml12 import write_yaml
@@ -102,6 +107,54 @@ def test_each_kind_is_found_with_its_share_examples_and_key(noisy: tuple[Path, l
     copied = {int(row[1]) for row in rows if row[3] == "corpus.filters.copies"}
     assert len(copied) == findings["corpus.filters.copies"].count
     assert {kinds[line - 1] for line in copied} == {"target is the source"}
+
+
+@pytest.mark.parametrize(
+    "name, description, repair",
+    [
+        ("copies", "have a target that is their source", ""),
+        ("script", "have a side in a script that the corpus hardly has on that side", ""),
+        ("mojibake", "have text in the wrong encoding", "; corpus.normalization.mojibake: true repairs most"),
+        ("entities", "have HTML entities", "; corpus.normalization.entities: true decodes them"),
+        ("markup", "have tags that the other side lacks", ""),
+        ("controls", "have control characters", "; corpus.normalization.invisible: true removes them"),
+        ("numbers", "have different numbers on the two sides", ""),
+        ("addresses", "have addresses that the other side lacks", ""),
+        ("brackets", "have brackets that the other side lacks", ""),
+        ("swapped", "have their sides swapped", ""),
+        ("language", "have a side that is not in the language of that side", ""),
+        ("shifted", "are in a stretch of sources that fit the targets before or after their own better", ""),
+        ("length", "have a side that is too short for the other", ""),
+    ],
+)
+def test_what_is_wrong_with_pairs_and_what_to_do_is_said_of_each_kind(name: str, description: str, repair: str) -> None:
+    stats = ParallelTextStats("text", 3, 3, problems=[Problem(name, "a ||| b", line) for line in (4, 5)])
+    corpus = CorpusConfig.model_validate({"source": "en", "target": "de"})
+    for filters, advice in (
+        (dict.fromkeys(FilterConfig.model_fields), r"corpus\.filters\.{}: [0-9.]+ drops them"),
+        ({name: 1}, r"dropped by corpus\.filters\.{}: 1(\.0)?; null keeps them"),
+    ):
+        corpus = corpus.model_copy(update={"filters": FilterConfig.model_validate(filters)})
+        (finding,) = _check_pairs("train", stats, corpus)
+        head = rf"text: 2 of the 3 pairs \(66\.67%\) {description}, as in text:4: a \|\|\| b; text:5: a \|\|\| b; "
+        assert re.fullmatch(head + advice.format(name) + re.escape(repair), finding.text), finding.text
+
+
+@pytest.mark.parametrize(
+    "pairs, drop_overlap, advice",
+    [
+        (1, "none", "corpus.drop_overlap: pairs (or sources) drops them"),
+        (1, "pairs", "corpus.drop_overlap: pairs drops these pairs"),
+        (0, "pairs", "corpus.drop_overlap: pairs drops these pairs, but not these sources"),
+        (1, "sources", "corpus.drop_overlap: sources drops them"),
+    ],
+)
+def test_what_to_do_about_development_text_that_is_trained_on_is_said(
+    pairs: int, drop_overlap: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OverlapCounter, "report", lambda _: [OverlapCount("dev", 9, pairs, 1, "text:1: a")])
+    (finding,) = check_evaluation_texts(OverlapCounter(), drop_overlap)
+    assert finding.text.endswith(f"with the same target: {pairs}; as in text:1: a; {advice}")
 
 
 def test_clean_text_gets_no_recommendation(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from nmt_cli.commands.average import average
 from nmt_cli.commands.import_marian import import_marian
 from nmt_cli.commands.train import train
+from nmt_cli.data.tokenization.sentencepiece import read_sentencepiece
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
@@ -452,3 +453,23 @@ def test_the_search_options_of_a_folder_are_those_of_the_recipe() -> None:
     expected = {"beam": 3, "length_penalty": 0.6, "no_repeat_ngram": 2, "min_length": 4}
     assert search_section(MarianFolder(Path(), {}, settings, {})) == expected
     assert search_section(MarianFolder(Path(), {"no_repeat_ngram_size": 0}, {}, {})) == {}
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (None, "cannot read: No such file or directory"),
+        (b"", "not a SentencePiece model of type unigram or bpe"),
+        (b"\x12\x02\x18\x03", "not a SentencePiece model of type unigram or bpe"),  # of words
+        (b"\x0a\x05\x0a\x01x\x18\x04", "has user defined symbols, which are not understood here"),
+        (b"\x0a\x05\x0a\x01x", "not a SentencePiece model"),  # cut short
+        (b"\x0b", "not a SentencePiece model"),  # no wire type
+    ],
+)
+def test_why_a_sentencepiece_model_cannot_be_read_is_said(content: bytes | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "source.spm"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError) as error:
+        read_sentencepiece(path)
+    assert str(error.value) == f"{path}: {message}"

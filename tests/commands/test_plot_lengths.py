@@ -90,6 +90,16 @@ def test_bleu_is_tokenised_for_the_language_of_the_run(
     assert "tok:none" in scores.signature
 
 
+def test_a_source_without_spaces_is_better_measured_in_characters(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("zh").write_text("老人在看书\n" * 12)
+    for unit in ("words", "characters"):
+        plot(hypotheses=["perfect"], source=Path("zh"), unit=unit, reporter=Reporter())
+        hint = "hint: zh has no spaces between words: use --unit characters"
+        assert (hint in capsys.readouterr().err) == (unit == "words")
+
+
 @pytest.mark.parametrize(
     "options, kind, message",
     [

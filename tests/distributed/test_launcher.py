@@ -71,6 +71,13 @@ def test_starts_without_progress_come_to_an_end(
     assert last == ("warning: rank 1 was killed by SIGKILL; 4 times without a new checkpoint: giving up")
 
 
+def test_a_launcher_does_not_launch_again(nmt: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in launcher._LAUNCHER_VARIABLES:
+        monkeypatch.setenv(name, "1")
+    message = "nmt: --processes: a launcher has already started processes; leave it out\n"
+    assert nmt("train", "toy.yaml", "--processes", "2") == (2, "", message)
+
+
 def test_nothing_is_launched_into_a_folder_that_is_there(toy: Path, nmt: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """The launcher would answer a crash of a process that was about to refuse the folder by resuming the run."""
     launched: list[list[str]] = []

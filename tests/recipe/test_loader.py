@@ -124,6 +124,11 @@ CORPUS: list[tuple[str, list[str]]] = [
     ("dev: 5", ["corpus.dev: should be text or a mapping or a list, not 5"]),
     ("dev: [5]", ["corpus.dev.0: should be text or a mapping, not 5"]),
     ("dev: [], test: []", ["corpus.dev: the list is empty", "corpus.test: the list is empty"]),
+    ("train: [{name: a, scores: s}]", ["corpus.train.0: scores: goes together with min_score or keep_share"]),
+    ("train: [{tmx: a, scores: s, min_score: 1}]",
+     ["corpus.train.0: scores: only for text in files with a line per pair"]),
+    ("train: [{name: a, scores: s, min_score: 1}], dev: d, concatenate: 2",
+     ["corpus.train.0: scores: not with concatenate, which joins lines"]),
     ("test: [a, {name: b, scores: s, min_score: 1}]", ["corpus.test.1: scores: only for training text"]),
     ("train: {name: a}", ['corpus.train: should be text or a list, not the mapping {"name": "a"}']),
     ("train: [7]", ["corpus.train.0: should be text or a mapping, not 7"]),
@@ -189,6 +194,16 @@ TOGETHER: list[tuple[str, str]] = [
     ("model: {type: rnn, local_window: 3}", "model.local_window: does not go with attention"),
     ("search: {beam: 2, n_best: 3}", "search.n_best: 3 is more than beam 2"),
     ("search: {min_length: 9, max_length: 3}", "search.min_length: 9 is more than max_length 3"),
+    ("model: {type: rnn, scaled_attention: true}", "model.scaled_attention: goes with attention dot or general only"),
+    (
+        "model: {type: rnn, attention: general, readout: maxout}",
+        "model.readout: maxout goes with attention additive or none only",
+    ),
+    (
+        "model: {type: rnn, embedding_size: 8, readout_size: 9}",
+        "model.readout_size: 9 is not embedding_size 8; tied_embeddings needs them equal",
+    ),
+    ("search: {sampling: true, no_repeat_ngram: 3}", "search.no_repeat_ngram: not with sampling: true"),
     ("search: {top_k: 4}", "search.top_k and top_p: only with sampling: true"),
     ("training: {average_checkpoints: 3, ema_decay: 0.9}", "training.average_checkpoints and ema_decay: use one"),
 ]

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from nmt_cli.errors import UserError
+from nmt_cli.errors import UserError, WorkerError
 from nmt_cli.reporting import Reporter
 from nmt_cli.serving.engines import EnginePool, EngineWork
 from nmt_cli.serving.errors import RequestError
@@ -21,6 +22,7 @@ from nmt_cli.serving.jobs import (
     TranslateBatch,
 )
 from nmt_cli.serving.metrics import Metrics
+from nmt_cli.serving.processes import WorkerDied
 from nmt_cli.translation.opening import TranslatorSpec
 from tests.serving.stand_ins import fail_to_start, make_stand_in
 
@@ -103,7 +105,7 @@ def test_jobs_of_a_request_that_is_gone_are_dropped_and_the_queue_is_bounded() -
         queue = JobQueue(3, Metrics())
         waiting = jobs("a", "b", "c")
         queue.submit(waiting)
-        with pytest.raises(RequestError, match="waiting"):
+        with pytest.raises(RequestError, match="Too many texts are waiting: try again later"):
             queue.submit(jobs("d"))
         waiting.future.cancel()
         await asyncio.sleep(0)
@@ -144,6 +146,36 @@ async def results(pool: EnginePool, *texts: str) -> list[list[str] | int]:
     for group in groups:
         pool.queue.submit(group)
     return [await result(group) for group in groups]
+
+
+@pytest.mark.parametrize(
+    "failure, status, message",
+    [
+        (WorkerDied("killed"), 500, "The engine failed twice on this text"),
+        (UserError("no such setting"), 400, "no such setting"),
+        (WorkerError("ValueError: a bug"), 500, "The engine failed on this text: ValueError: a bug"),
+    ],
+)
+def test_why_a_text_fails_is_said(failure: Exception, status: int, message: str) -> None:
+    class Worker:
+        async def call(self, *arguments: object) -> None:
+            raise failure
+
+    async def check() -> None:
+        failure.__notes__ = []
+        queue = JobQueue(10, Metrics())
+        pool = EnginePool(("run",), make_stand_in, 1, queue, Metrics(), Reporter(silent=True), 5.0)  # type: ignore[arg-type]
+        group = jobs("a")
+        queue.submit(group)
+        for _ in range(2):
+            with suppress(WorkerDied):
+                await pool._translate(Worker(), queue.take())  # type: ignore[arg-type]
+        with pytest.raises(RequestError) as error:
+            await group.future
+        assert (error.value.status, error.value.message) == (status, message)
+        pool.failure.cancel()
+
+    asyncio.run(check())
 
 
 def test_requests_that_arrive_while_a_worker_is_busy_are_one_batch(tmp_path: Path) -> None:
@@ -227,7 +259,7 @@ def test_a_run_that_cannot_be_opened_is_reported_also_to_those_who_wait(tmp_path
         with pytest.raises(UserError, match="no weights"):
             await asyncio.shield(pool.failure)
         assert await result(waiting) == 503
-        with pytest.raises(RequestError, match="cannot be opened"):
+        with pytest.raises(RequestError, match="A run cannot be opened: the server is shutting down"):
             pool.queue.submit(jobs("b"))
         assert pool.queue.open_count == 0
 

@@ -11,12 +11,16 @@ import pytest
 import nmt_cli
 from nmt_cli.inference.inspection import inspect_sentence
 from nmt_cli.inference.lines import SURROGATES_REPLACED
+from nmt_cli.reporting import Reporter
+from nmt_cli.serving.inspector import Inspector
 from nmt_cli.serving.jobs import JobQueue
+from nmt_cli.serving.languages import Route
+from nmt_cli.serving.libretranslate import LibreTranslateApi
 from nmt_cli.serving.metrics import Metrics
 from nmt_cli.serving.server import _bind
-from nmt_cli.serving.service import TranslationRequest, TranslationService
+from nmt_cli.serving.service import TextResult, TranslationRequest, TranslationService
 from nmt_cli.serving.settings import Limits, ServedRun
-from nmt_cli.serving.texts import TranslatedText
+from nmt_cli.serving.texts import SentencePair, TranslatedText
 from tests.opening import open_translator
 from tests.serving.conftest import Server
 
@@ -188,6 +192,19 @@ def test_a_sentence_is_inspected(server: Server, tiny_run: Path) -> None:
     assert server.post("/inspect", {**query, "text": ""})[0] == 400
     message = "Invalid request: text parameter exceeds 2,000 characters"
     assert server.post("/inspect", {**query, "text": "a" * 2001}) == (400, {"error": message})
+
+
+def test_a_run_without_attention_has_no_alignment() -> None:
+    run = ServedRun("ctc", Path(), "en", "de", "ctc", False)
+    api = LibreTranslateApi(
+        TranslationService([run], JobQueue(1, Metrics()), Limits()),
+        Inspector(lambda index: None, Reporter(silent=True), 1.0),  # type: ignore[arg-type, return-value]
+    )
+    translation = TranslatedText(["ein Hund"], [SentencePair(0, "a dog", "ein Hund")], [])
+    result, warnings = TextResult(Route("en", "de", (run,)), translation), list[str]()
+    records = asyncio.run(api._sentences(result, {"alignment"}, warnings))
+    assert records == [{"line": 0, "source": "a dog", "target": "ein Hund"}]
+    assert warnings == ["run ctc has no attention to the source, and so no alignment"]
 
 
 REFUSED: list[tuple[dict[str, Any], int, str]] = [

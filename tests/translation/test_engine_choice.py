@@ -97,6 +97,24 @@ def test_ensembles_alignments_and_other_models_are_left_to_our_own_search(export
     assert chosen.engine == "torch" and chosen.reason.startswith("model.type")
 
 
+@pytest.mark.parametrize(
+    "names, align, message",
+    [
+        ("a", True, "a: alignments need a model with attention"),
+        ("ab", False, "an ensemble needs models that write from left to right, not all positions at once"),
+    ],
+)
+def test_what_a_model_lacks_is_said(names: str, align: bool, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = SimpleNamespace(
+        tokenizers=SimpleNamespace(digest=str), model=SimpleNamespace(has_attention=False),
+        recipe=SimpleNamespace(corpus=SimpleNamespace(normalization=None)),
+    )  # fmt: skip
+    monkeypatch.setattr("nmt_cli.runs.loading.open_run", lambda *arguments: run)
+    with pytest.raises(UserError) as error:
+        opening._open_torch_engine([Path(name) for name in names], SearchConfig(), "cpu", align=align)
+    assert str(error.value) == message
+
+
 def test_without_ctranslate2_it_is_our_own_search(
     exported: Path, auto_engine: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,10 +282,6 @@ def test_every_option_works_by_the_engine_that_is_said(
     assert code == 0 and len(said) == 1 and said[0].split()[1].rstrip(",") == engine, err
     assert len(out.splitlines()) == (5 if "--n-best" in options else 3)
     assert "--prefix" not in options or out.startswith("Der")
-
-
-def test_exact_goes_with_no_other_engine(exported: Path, nmt: Call) -> None:
-    assert nmt("translate", exported, "--exact", "--engine", "ctranslate2")[0] == 2
 
 
 def test_where_a_word_must_be_put_in_by_attention_it_is_that_of_our_own_model(exported: Path) -> None:
