@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from nmt_cli.decoding.config import SearchConfig
-from nmt_cli.errors import DeviceError
+from nmt_cli.errors import DeviceError, pluralize
 from nmt_cli.models.configs import ModelConfig, TransformerConfig
 
 PACKAGES: tuple[str, ...] = ("ctranslate2",)
@@ -111,4 +111,4 @@ def resolve_device(name: str) -> tuple[str, int]:
         return "cpu", 0
     if kind == "cuda" and (not index or (index.isascii() and index.isdigit())) and int(index or 0) < gpu_count:
         return "cuda", int(index or 0)
-    raise DeviceError(f"--device {name}: CTranslate2 can use cpu and {gpu_count} GPUs here")
+    raise DeviceError(f"--device {name}: CTranslate2 can use cpu and {pluralize(gpu_count, 'GPU')} here")

@@ -320,8 +320,10 @@ def test_targets_that_a_model_cannot_emit_are_told(toy: Path) -> None:
 
 def test_targets_that_search_could_not_write_are_found(toy: Path) -> None:
     text = "% of the training targets are longer than a translation may be"
-    warnings = said(findings(toy, "search.max_length=1"), "warning")
+    reported = findings(toy, "search.max_length=1", "search.max_source_length=4")
+    warnings = said(reported, "warning")
     assert "search.max_length: 9" in warnings and text in warnings
+    assert "% of the training sources are longer and would be translated in parts" in said(reported, "note")
     assert text not in said(findings(toy), "warning")
 
 

@@ -247,12 +247,15 @@ class TestPage:
         page.locator("#tab-words").press("ArrowRight")
         cells = page.locator(".matrix td")
         cells.first.wait_for()
+        assert page.locator("#view .note").inner_text().startswith("A row shows where a word looks: the stronger")
         before = cells.evaluate_all("cells => cells.map(cell => cell.title)")
         page.locator(".controls select").nth(2).select_option("1")
         assert cells.evaluate_all("cells => cells.map(cell => cell.title)") != before
         page.locator(".controls select").nth(0).select_option("source")
         page.locator("#tab-search").click()
         page.locator("svg.tree path.best").first.wait_for(state="attached")
+        assert page.locator("#view .note").inner_text().startswith("Each column is a step of the search: the ")
+        assert page.locator("#inspection-title").inner_text() == "How it was translated"
         page.keyboard.press("Escape")
         assert page.locator("#inspection").is_hidden()
 
@@ -284,6 +287,8 @@ class TestPage:
         assert page.locator("#view").inner_text() == attention
         page.click("#tab-runs")
         page.locator(".card .label:last-child").nth(1).wait_for()
+        said = "The same sentence, translated by every run of these languages, and what each looked at for every word."
+        assert page.locator("#view .note").first.inner_text() == said
         assert page.locator(".card .label:last-child").all_inner_texts() == [attention] * 2
 
     @pytest.mark.parametrize(
@@ -908,7 +913,8 @@ class TestPage:
         translated(page)
         assert page.locator("#status").inner_text() == "Through German"
         page.locator(".sentence").click()
-        assert "third language" in page.locator("#view").inner_text()
+        said = "Translated through a third language: only what one run translates can be shown."
+        assert page.locator("#view").inner_text() == said
 
     def test_messages_can_be_read_in_all_colours(self, page: Any) -> None:
         page.evaluate("document.querySelector('.pane').insertAdjacentHTML('beforeend', '<p class=\"note error\">!')")

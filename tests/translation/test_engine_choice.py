@@ -19,7 +19,7 @@ import pytest
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.decoding.word_alignment import attention_weights
-from nmt_cli.errors import UserError
+from nmt_cli.errors import DeviceError, UserError
 from nmt_cli.export import automatic, ctranslate2_support
 from nmt_cli.export.cached import AUTO_FILE, exports_folder
 from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
@@ -144,6 +144,20 @@ def test_a_gpu_that_pytorch_cannot_use_is_none(
     stub = SimpleNamespace(get_cuda_device_count=lambda: seen)
     monkeypatch.setattr(ctranslate2_support, "import_ctranslate2", lambda: stub)
     assert ctranslate2_support.resolve_device("auto") == (device, 0)
+
+
+@pytest.mark.parametrize(
+    "name, count, devices",
+    [("cuda", 0, "0 GPUs"), ("cuda:1", 1, "1 GPU"), ("cpu:0", 2, "2 GPUs"), ("tpu", 0, "0 GPUs")],
+)
+def test_the_devices_of_ctranslate2_are_said(
+    name: str, count: int, devices: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub = SimpleNamespace(get_cuda_device_count=lambda: count)
+    monkeypatch.setattr(ctranslate2_support, "import_ctranslate2", lambda: stub)
+    with pytest.raises(DeviceError) as error:
+        ctranslate2_support.resolve_device(name)
+    assert str(error.value) == f"--device {name}: CTranslate2 can use cpu and {devices} here"
 
 
 @pytest.mark.parametrize("refusal", ["access", "writing"])

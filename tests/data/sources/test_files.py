@@ -233,3 +233,21 @@ def test_lines_that_end_with_a_carriage_return_alone_are_refused(content: bytes,
 def test_a_last_carriage_return_is_no_line_end(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"one\r")
     assert list(read_lines(tmp_path / "x")) == [b"one\r"]
+
+
+@pytest.mark.parametrize(
+    "names, held",
+    [
+        ([], "holds no text"), (["a.txt", "b.txt"], "holds 2 texts (a.txt, b.txt)"),
+        (list("abcde"), "holds 5 texts (a, b, c, d, ...)"),
+    ],
+)  # fmt: skip
+def test_an_archive_of_several_texts_needs_a_name(names: list[str], held: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, "text")
+    with pytest.raises(DataError) as error, open_decompressed(path) as content:
+        content.read()
+    advice = "not one: unpack what you need, or name the archive as {name: x.zip}"
+    assert str(error.value) == f"{path}: {held}, {advice}"
