@@ -272,6 +272,12 @@ def test_perturb_changes_each_line_by_its_number_and_the_seed(nmt: Call) -> None
     assert nmt("perturb", "address", "--seed", 2, stdin=text)[1].split("\n")[0] not in (first, third)
 
 
+def test_serving_without_its_extra_names_the_command_that_adds_it(nmt: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nmt_cli.serving.server", None)
+    code, _, err = nmt("serve", "runs/x")
+    assert (code, err) == (2, 'nmt: nmt serve needs nmt_cli.serving.server: pip install "nmt-cli[serve]"\n')
+
+
 def test_perturb_names_the_kinds_where_there_is_no_such_one(nmt: Call) -> None:
     assert nmt("perturb", "typo", stdin=b"a\n") == (2, "", "nmt: no kind 'typo'; did you mean typos?\n")
     code, out, err = nmt("perturb", "xyz", stdin=b"a\n")

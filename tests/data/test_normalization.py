@@ -93,5 +93,5 @@ def test_mojibake_is_repaired_by_its_package_before_all_other_steps(monkeypatch:
 
 def test_mending_mojibake_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ftfy", None)
-    with pytest.raises(UserError, match=r"normalization\.mojibake"):
+    with pytest.raises(UserError, match=r"normalization\.mojibake: needs the extra: pip install .nmt-cli\[mojibake\]"):
         Normalizer(NormalizationConfig(mojibake=True))

@@ -1,5 +1,6 @@
 """What a run knows of its text: measured, saved, loaded, and copied wherever a run is."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +94,20 @@ def test_a_damaged_file_is_refused_in_one_line(name: str, content: bytes | None,
     with pytest.raises(DataError, match=r"(text\.json|\.txt): ") as caught:
         TextProfile.load(tmp_path, CORPUS)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_wrong_with_a_damaged_file_is_said(tmp_path: Path) -> None:
+    PROFILE.save(tmp_path)
+    path = tmp_path / "text.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"source_characters": 5}))
+    with pytest.raises(DataError) as error:
+        TextProfile.load(tmp_path, CORPUS)
+    assert str(error.value) == f"{path}: damaged: source_characters is no text"
+    path = tmp_path / "truecase.source.txt"
+    path.write_bytes(b"\xff")
+    with pytest.raises(DataError) as error:
+        Truecaser.load(path)
+    assert str(error.value).startswith(f"{path}: damaged: ")
 
 
 def test_an_average_of_checkpoints_has_the_files_of_its_run(tiny_run: Path, tmp_path: Path) -> None:

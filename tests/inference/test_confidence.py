@@ -1,6 +1,7 @@
 """How sure a translation is: fitted, stored, told, and what is printed where it is too low."""
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -327,6 +328,24 @@ def own_run(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     run = shutil.copytree(tiny_run, tmp_path / "run")
     (run / "text").write_text("The old man.\n")
     return run
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        ({"means": [1.0]}, "another number of features"),
+        ({"means": [math.nan] * len(FEATURES)}, "a number that is not finite"),
+    ],
+)
+def test_what_is_wrong_with_a_calibration_is_said(damage: dict[str, Any], message: str, tmp_path: Path) -> None:
+    CalibrationFile(40.0, {"torch fp32": calibration()}).save(tmp_path)
+    path = tmp_path / "confidence.json"
+    content = json.loads(path.read_text())
+    content["calibrations"]["torch fp32"] |= damage
+    path.write_text(json.dumps(content))
+    with pytest.raises(RunError) as error:
+        CalibrationFile.load(tmp_path)
+    assert str(error.value) == f"{path}: damaged: {message}"
 
 
 def test_calibrate_replaces_a_damaged_file(own_run: Path, nmt: Call) -> None:

@@ -1,7 +1,9 @@
 """The language model of a corpus: what it learns from noisy text, when it abstains, and what it takes for foreign."""
 
+import base64
 import json
 import random
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.data.filtering import language_model
-from nmt_cli.data.filtering.language_model import LanguageModel, NGrams
+from nmt_cli.data.filtering.language_model import LanguageModel, NGrams, _unpack
 from nmt_cli.data.filtering.usual import MIN_PAIRS, Usual
 from tests.conftest import examples
 
@@ -174,6 +176,12 @@ def test_what_is_stored_judges_the_same(model: LanguageModel, sides: tuple[list[
 def test_a_damaged_record_is_refused(model: LanguageModel, damage: dict[str, object]) -> None:
     with pytest.raises((LookupError, TypeError, ValueError)):
         LanguageModel.from_record(model.record() | damage)
+
+
+@pytest.mark.parametrize("counts, message", [(b"x", "damaged counts"), (zlib.compress(b"x"), "counts of another size")])
+def test_what_is_wrong_with_stored_counts_is_said(counts: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        _unpack(base64.b64encode(counts).decode())
 
 
 @examples(100)
