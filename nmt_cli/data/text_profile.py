@@ -148,6 +148,8 @@ class TextProfile:
     """First words of source lines that say which language they are translated to."""
     tagged_share: float | None = None
     """Of the source lines, the share that begin with one of them; None where that was not measured."""
+    list_marks: tuple[str, ...] = ()
+    """Kinds of marks of a list that training pairs begin with: they are translated with what follows them."""
     known_words: WordSet | None = None
     """Of the source side of the training text; None where they are not known, or not needed."""
 
@@ -226,6 +228,7 @@ class TextProfile:
             "line_starters": self.line_starters,
             "language_tags": self.language_tags,
             "tagged_share": self.tagged_share,
+            "list_marks": self.list_marks,
         }
         if self.source_characters is not None:
             content["source_characters"] = self.source_characters
@@ -262,6 +265,7 @@ class TextProfile:
                 line_starters=tuple(map(str, content.get("line_starters", []))),
                 language_tags=tuple(map(str, content.get("language_tags", []))),
                 tagged_share=None if tagged_share is None else float(tagged_share),
+                list_marks=tuple(map(str, content.get("list_marks", []))),
             )
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             raise DataError(f"{path}: damaged: {error}") from error

@@ -256,6 +256,7 @@ class LinePlanner:
             clean=self.normalizer.clean,
             copies=self.config.keep == "auto",
             has_ordinals=self._source_splitter.has_ordinals,  # both sides of a pair have the same list marks
+            known_marks=self.profile.list_marks,
         )
         pieces = [
             piece

@@ -5,22 +5,17 @@ so that nothing is lost between them.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from nmt_cli.data.final_marks import FINAL_MARK
+from nmt_cli.data.list_marks import list_marks_end
 from nmt_cli.data.protected_spans import EMOJI, has_nothing_to_translate
 from nmt_cli.inference.lines import LINE_BREAKS
 from nmt_cli.inference.masks import unmask
 from nmt_cli.vocabulary import BREAK_MARK
 
-_NUMBER = r"\d{1,3}(?:\.\d{1,3})*\.|\d{1,3}(?:\.\d{1,3}){2,4}|[ivx]{2,5}\.|[IVX]{2,5}\."
-# A mark at the beginning of a text: of a list, a quotation, a comment, or the dash of a speaker.
-LIST_MARK = re.compile(
-    rf"(?:[-–—*•·▪‣>#+]+|//+!?|/\*+|\(?(?:(?P<number>{_NUMBER})|\d{{1,3}}\)|[A-Za-z]\)|[ivx]{{2,5}}\))|"
-    r"\[(?:\w{1,3}| )\])"
-    r"(?=\s+\S)\s+|[–—](?=[^\W\d_])|-(?=[A-ZÀ-ÖØ-Þ¿¡])"
-)
 # A bar between two texts or at the end, and what ends a paragraph.
 BAR = re.compile(rf"(?:(?<=\s)|\A)(?:[|¦‖│║┃｜•▪·→⇒]|\|{{2,3}}|//)(?:\s+|\Z)|{BREAK_MARK}\s*(?:{BREAK_MARK}\s*)*")
 TABLE_ROW = re.compile(r"\|.*(?<!\\)\|\s*", re.DOTALL)  # of Markdown, whose bars need no space around them
@@ -30,6 +25,7 @@ COLUMN_END = re.compile(r"\s*[\t-\r\x1c-\x1f\x85\u2028\u2029]\s*")
 _ENDS_SENTENCE = re.compile(rf"{FINAL_MARK}\Z")
 _LINE = re.compile(rf"[^{LINE_BREAKS}]+(?:[{LINE_BREAKS}]\s*)?")
 SplitSentences = Callable[[str], list[str]]  # "".join of what it returns is the text
+FindMarksEnd = Callable[..., int]  # list_marks_end of a run
 
 
 class Piece(NamedTuple):
@@ -53,14 +49,16 @@ def split_into_pieces(
     clean: Callable[[str], str] = str,
     copies: bool,
     has_ordinals: bool = False,
+    known_marks: Container[str] = (),
 ) -> list[Piece]:
     """The pieces of a line; its leading and trailing white space is in none of them.
 
     With `copies`, a line that holds nothing to translate is one piece that is copied, exactly as it is. Otherwise the
     line is split after `clean`, at line breaks and then: into one piece without `split_sentences`; else into its
-    sentences and, with `copies`, what lies between them and holds nothing to translate: the mark of a list (but no
-    number with a period in a language that `has_ordinals`, where it may belong to the sentence), a bar, an emoji or a
-    BREAK_MARK between two sentences, a number, an address. The columns of a table, between tabs, are apart as well.
+    sentences and, with `copies`, what lies between them and holds nothing to translate: the mark of a list (but none
+    whose kind is among the `known_marks`, and no number with a period in a language that `has_ordinals`, where it may
+    belong to the sentence), a bar, an emoji or a BREAK_MARK between two sentences, a number, an address. The columns of
+    a table, between tabs, are apart as well.
     """
     text = line.strip()
     if text and copies and has_nothing_to_translate(text):
@@ -68,8 +66,9 @@ def split_into_pieces(
     text = clean(text).strip()
     if not text:
         return []
+    find_marks_end = partial(list_marks_end, has_ordinals=has_ordinals, known_marks=known_marks)
     pieces: list[Piece] = []
-    for part, is_mark in _parts(text, split_sentences, copies=copies, has_ordinals=has_ordinals):
+    for part, is_mark in _parts(text, split_sentences, find_marks_end if copies else None):
         content = part.rstrip()
         if content:
             is_copied = is_mark or (copies and has_nothing_to_translate(content))
@@ -80,29 +79,32 @@ def split_into_pieces(
 
 
 def _parts(
-    text: str, split_sentences: SplitSentences | None, *, copies: bool, has_ordinals: bool
+    text: str, split_sentences: SplitSentences | None, find_marks_end: FindMarksEnd | None
 ) -> Iterator[tuple[str, bool]]:
-    """Parts of a text, and whether each is copied as a mark; none goes on behind a line break."""
+    """Parts of a text, and whether each is copied as a mark; none goes on behind a line break.
+
+    Without `find_marks_end`, nothing is copied.
+    """
     for line_and_break in [text] if text.isprintable() else _LINE.findall(text):
         line = line_and_break.rstrip()
-        if copies and split_sentences is not None:
-            yield from _separate(line, split_sentences, has_ordinals)
+        if find_marks_end is not None and split_sentences is not None:
+            yield from _separate(line, split_sentences, find_marks_end)
         else:
             yield from ((part, False) for part in ([line] if split_sentences is None else split_sentences(line)))
         yield line_and_break[len(line) :], False
 
 
-def _separate(text: str, split_sentences: SplitSentences, has_ordinals: bool) -> Iterator[tuple[str, bool]]:
+def _separate(text: str, split_sentences: SplitSentences, find_marks_end: FindMarksEnd) -> Iterator[tuple[str, bool]]:
     """Parts of a text, and whether each is a mark: of a list, a bar, or emoji at an edge of a sentence."""
     for column in _columns(text):
-        position = list_marks_end(column, has_ordinals)
+        position = find_marks_end(column)
         yield column[:position], True
         bars = _ROW_BAR if TABLE_ROW.fullmatch(column, position) else BAR
         for bar in bars.finditer(column, position) if _BAR_HINT.search(column) else ():
-            yield from _separate_sentences(column[position : bar.start()], split_sentences)
+            yield from _separate_sentences(column[position : bar.start()], split_sentences, find_marks_end)
             yield bar[0], True
             position = bar.end()
-        yield from _separate_sentences(column[position:], split_sentences)
+        yield from _separate_sentences(column[position:], split_sentences, find_marks_end)
 
 
 def _columns(text: str) -> Iterator[str]:
@@ -116,20 +118,12 @@ def _columns(text: str) -> Iterator[str]:
     yield text[position:]
 
 
-def list_marks_end(text: str, has_ordinals: bool = False) -> int:
-    """Where the marks end that a text begins with, several as in '> - 1. text'."""
-    position = 0
-    while mark := LIST_MARK.match(text, position):
-        if has_ordinals and mark["number"]:
-            break
-        position = mark.end()
-    return position
-
-
-def _separate_sentences(text: str, split_sentences: SplitSentences) -> Iterator[tuple[str, bool]]:
+def _separate_sentences(
+    text: str, split_sentences: SplitSentences, find_marks_end: FindMarksEnd
+) -> Iterator[tuple[str, bool]]:
     for part, is_mark in _separate_emoji(text):
         for sentence in [part] if is_mark else split_sentences(part):
-            end = 0 if is_mark else list_marks_end(sentence, has_ordinals=True)  # a number may be the sentence's
+            end = 0 if is_mark else find_marks_end(sentence, has_ordinals=True)  # a number may be the sentence's
             yield sentence[:end], True
             yield sentence[end:], is_mark
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 
+from nmt_cli.data.list_marks import list_marks_end
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.protected_spans import Span, find_emoji, find_spans, merge_overlapping
 from nmt_cli.data.text_profile import TextProfile
@@ -18,7 +19,7 @@ from nmt_cli.data.unseen_characters import UnseenCharacters
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.inference.hidden_spans import PLACEHOLDER, HiddenSpans
 from nmt_cli.inference.masks import ANY_MARK, mask, mask_known, unmask
-from nmt_cli.inference.pieces import Piece, list_marks_end
+from nmt_cli.inference.pieces import Piece
 from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
 
 SEPARATORS = (":", ";")
@@ -40,6 +41,7 @@ class Protector:
         self._unseen = None if profile.source_characters is None else UnseenCharacters(profile.source_characters)
         self._normalizer, self._clean = normalizer, normalizer.clean
         self._language, self._target_language = profile.source_language, profile.target_language
+        self._list_marks = profile.list_marks
         separators = "".join(mark for mark in SEPARATORS if self.is_on and self._unseen and self._unseen.lacks(mark))
         self.unseen_separators = re.compile(rf"(?<=\w[{separators}]\s)(?=\S)") if separators else None
         """Where a sentence is cut for a model that has never read what stands there; None: nowhere."""
@@ -50,7 +52,7 @@ class Protector:
             return line, ()
         spans = find_spans(line, self._patterns, self._language)
         if self._unseen is not None:
-            first = list_marks_end(line)
+            first = list_marks_end(line, known_marks=self._list_marks)
             unseen = [*self._unseen.words(line, self._clean), *self._unseen.entities(line)]
             spans += [span for span in unseen if span[0] >= first]
         return mask(line, merge_overlapping(spans)) if spans else (line, ())

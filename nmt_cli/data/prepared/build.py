@@ -18,6 +18,7 @@ from nmt_cli.data.filtering.corpus_profile import CorpusProfile
 from nmt_cli.data.known_words import WordSet, unknown_share
 from nmt_cli.data.language_tags import find_language_tags, split_tag, tagged_share
 from nmt_cli.data.letter_case import Truecaser
+from nmt_cli.data.list_marks import learn_list_marks
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import decoded_pairs, read_evaluation_texts
 from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, SequenceStore, SplitText
@@ -325,6 +326,7 @@ class _Preparation:
             learn_line_starters(source_sample(), truecaser.forms),
             self.tags,
             tagged_share(sample("source"), self.tags),
+            learn_list_marks(zip(source_sample(), sample("target"), strict=True)),
         )
         profile.save(self.folder)
         self.profile.save(self.folder)
