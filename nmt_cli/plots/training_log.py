@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.errors import RunError, UserError
-from nmt_cli.models.configs import CONFIGS, ModelConfig
+from nmt_cli.models import config_class
 from nmt_cli.recipe.paths import read_recipe_text, run_recipe_path
 from nmt_cli.yaml12 import read_yaml
 
@@ -90,7 +90,7 @@ def _is_ctc(run: Path) -> bool:
     """Whether the model of a run writes all words at once; False where its recipe does not say."""
     try:
         recipe, _ = read_yaml(read_recipe_text(run_recipe_path(run)))
-        return CONFIGS.get(recipe["model"]["type"], ModelConfig).writes_all_at_once
+        return config_class(recipe["model"]["type"]).writes_all_at_once
     except (LookupError, TypeError, ValueError, UserError):
         return False
 

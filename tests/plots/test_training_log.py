@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nmt_cli import models
 from nmt_cli.errors import RunError
 from nmt_cli.plots.training_log import NothingLoggedError, read_training_history
 
@@ -43,6 +44,15 @@ def test_every_quantity_is_read_with_updates_and_minutes(tmp_path: Path) -> None
     assert (course.chrf.values, course.ter.values) == ([25], [])
     assert course.learning_rate.values == [0.05, 0.04, 0.03]
     assert course.speed.values == [5000, 4000, 3000] and course.damaged_lines == 0
+
+
+def test_a_model_that_was_added_says_itself_whether_it_writes_all_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(models._CLASSES, "other_ctc", "nmt_cli.models.ctc.CTC")
+    run = write_log(tmp_path, train(10, 5))
+    (run / "recipe.yaml").write_text("model: {type: other_ctc}\n")
+    assert read_training_history(run).is_ctc
 
 
 def test_what_a_resumed_run_did_again_counts_once(tmp_path: Path) -> None:
