@@ -111,25 +111,25 @@ def _finish(run: TrainingRun, state: TrainingState) -> TrainingResult:
     gc.collect()  # the trainer, which refers to itself, and with it the moments of the optimizer
     return_freed_memory()
     start_time = time.perf_counter()
-    scores, scores_by_text = _score_test(run)
+    result = TrainingResult(run.folder.path, state, *_score_test(run))
     test_seconds = time.perf_counter() - start_time
     return_freed_memory()
     run.processes.run_on_main(lambda: _fit_confidence(run, precision, (state.update, checkpoint.update)))
     return_freed_memory()
     if run.processes.is_main:
-        _write_result(run, state, checkpoint, (scores, scores_by_text), test_seconds)
+        _write_result(run, result, checkpoint, test_seconds)
         _export(run)
     signature_suffix = f"recipe:{recipe.hash()}|step:{checkpoint.update}|beam:{recipe.search.beam}"
-    for score in scores:
+    for score in result.scores:
         reporter.info(f"test {score.text}  {score.signature}|{signature_suffix}")
-    for name, text_scores in scores_by_text.items():
+    for name, text_scores in result.scores_by_text.items():
         reporter.info(f"test of {name}: " + ", ".join(score.text for score in text_scores))
     if checkpoint.update == 0:
         reporter.warning("the best checkpoint is the one that training began with: development scores got no better")
     idle_fraction = state.sync_wait_seconds / max(state.training_seconds, 1e-9)
     idle_note = "" if run.processes.is_single else f", {idle_fraction:.1%} of it idle"
     reporter.info(f"{run.folder.path}: done in {state.training_seconds / 60:.1f} minutes of training{idle_note}")
-    return TrainingResult(run.folder.path, state, scores, scores_by_text)
+    return result
 
 
 def _export(run: TrainingRun) -> None:
@@ -144,15 +144,9 @@ def _export(run: TrainingRun) -> None:
     run.reporter.info(f"{place}nmt translate uses {automatic.text} (exported in {seconds:.1f} s)")
 
 
-def _write_result(
-    run: TrainingRun,
-    state: TrainingState,
-    checkpoint: Checkpoint,
-    test_scores: tuple[list[Score], dict[str, list[Score]]],
-    test_seconds: float,
-) -> None:
-    scores, scores_by_text = test_scores
-    by_text = {name: _as_object(text_scores) for name, text_scores in scores_by_text.items()}
+def _write_result(run: TrainingRun, result: TrainingResult, checkpoint: Checkpoint, test_seconds: float) -> None:
+    by_text = {name: _as_object(scores) for name, scores in result.scores_by_text.items()}
+    state = result.state
     run.folder.write_json(
         "result.json",
         {
@@ -161,7 +155,7 @@ def _write_result(
             "checkpoint": checkpoint.update,
             "updates": state.update,
             "beam": run.recipe.search.beam,
-            "test": _as_object(scores),
+            "test": _as_object(result.scores),
             **({"test_by_text": by_text} if by_text else {}),
             "training_seconds": state.training_seconds,
             "test_seconds": test_seconds,
