@@ -208,11 +208,11 @@ def download_file(name: str, file: CatalogueFile, reporter: Reporter) -> dict[st
     """Download a file of the catalogue unless it exists, and verify it; its address, size and SHA-256."""
     path = download_folder() / name
     if path.is_file():
-        _verify(path, file, f"{path} (from {file.address})", path)
+        sha256 = _verify(path, file, f"{path} (from {file.address})", path)
     else:
         verify = partial(_verify, file=file, label=file.address, final_path=path)
-        fetch_file(file.address, path, verify, reporter, f"download it in another way and put it there: {path}")
-    sha256 = sha256_of_file(path)
+        advice = f"download it in another way and put it there: {path}"
+        sha256 = fetch_file(file.address, path, verify, reporter, advice)
     if file.sha256 is None and file.text_sha256 is None:
         _record_digest(path, sha256, reporter)
     return {"file": name, "address": file.address, "bytes": path.stat().st_size, "sha256": sha256}
@@ -224,14 +224,14 @@ def recorded_digest(name: str) -> str | None:
     return path.read_text("utf-8").split()[0] if path.is_file() else None
 
 
-def _verify(path: Path, file: CatalogueFile, label: str, final_path: Path) -> None:
-    """DataError if a file is not what was published, or not what was downloaded before."""
+def _verify(path: Path, file: CatalogueFile, label: str, final_path: Path) -> str:
+    """The SHA-256 of a file; DataError if it is not what was published, or not what was downloaded before."""
+    sha256 = sha256_of_file(path)
     if file.text_sha256 is not None:
         verify_sha256(label, content_hash(path), file.text_sha256)
-        return
-    expected_sha256 = file.sha256 or recorded_digest(final_path.name)
-    if expected_sha256 is not None:
-        verify_sha256(label, sha256_of_file(path), expected_sha256)
+    elif (expected_sha256 := file.sha256 or recorded_digest(final_path.name)) is not None:
+        verify_sha256(label, sha256, expected_sha256)
+    return sha256
 
 
 def _record_digest(path: Path, sha256: str, reporter: Reporter) -> None:

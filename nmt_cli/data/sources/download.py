@@ -40,8 +40,8 @@ def fetch_missing_files(download: Download, folder: Path, reporter: Reporter) ->
             fetch_file(url, path, partial(_verify_text, url, expected_sha256), reporter, ADVICE)
 
 
-def fetch_file(url: str, path: Path, verify: Callable[[Path], None], reporter: Reporter, advice: str) -> None:
-    """Download one file, which gets its final name only after `verify` has accepted it.
+def fetch_file(url: str, path: Path, verify: Callable[[Path], str], reporter: Reporter, advice: str) -> str:
+    """Download one file, which gets its final name only after `verify` has accepted it; the SHA-256 that it returns.
 
     DataError if the download fails; the message ends with `advice`.
     """
@@ -50,18 +50,20 @@ def fetch_file(url: str, path: Path, verify: Callable[[Path], None], reporter: R
     partial_path = new_partial_path(path)
     try:
         _download(url, partial_path, path.name, reporter, advice)
-        verify(partial_path)
+        sha256 = verify(partial_path)
         os.replace(partial_path, path)
+        return sha256
     finally:
         partial_path.unlink(missing_ok=True)
 
 
-def _verify_text(url: str, expected_sha256: str, path: Path) -> None:
+def _verify_text(url: str, expected_sha256: str, path: Path) -> str:
     try:
         actual_sha256 = content_hash(path)
     except DataError as error:
         raise DataError(f"{url}: not used: {error}") from error
     verify_sha256(url, actual_sha256, expected_sha256)
+    return actual_sha256
 
 
 def verify_sha256(label: str, actual: str, expected: str) -> None:
