@@ -103,11 +103,8 @@ def prepare_recipe(
         data = prepare(settings, corpus, folder, identity, reporter, pool or _make_pool(processes, corpus, reporter))
         report_preparation(data, reporter)
     save_hash_cache(cached_hashes, store)
-    if base_run is not None and started_run is None and (shared := _shared_text(data, corpus, cached_hashes, base_run)):
-        reporter.warning(
-            f"training.init_from: {base_run.folder.path} was trained on {shared}, too, and held out other pairs of it "
-            "or fewer: scores of the development text will be too good: name a text as corpus.dev"
-        )
+    if base_run is not None and started_run is None:
+        _report_shared_text(data, corpus, cached_hashes, base_run, reporter)
     return PreparationResult(data, recipe)
 
 
@@ -144,19 +141,26 @@ class _StartedData:
         )
 
 
-def _shared_text(data: PreparedData, corpus: Corpus, hash_cache: HashCache, base_run: BaseRun) -> str | None:
-    """The name of a training file of which the base run was trained on pairs that are held out now, if any."""
+def _report_shared_text(
+    data: PreparedData, corpus: Corpus, hash_cache: HashCache, base_run: BaseRun, reporter: Reporter
+) -> None:
+    """Warn of a training file of which the base run was trained on pairs that are held out now."""
     if corpus.dev or not (base_run.folder.path / "manifest.json").is_file():
-        return None
+        return
     base_manifest, base_seed = base_run.folder.read_json("manifest.json"), base_run.recipe.corpus.seed
     same_draw = base_manifest.get(HELD_OUT_KEY) == data.manifest[HELD_OUT_KEY]
     if same_draw and base_seed == data.manifest["corpus"]["seed"]:
         share, base_share = (_held_out_share(manifest) for manifest in (data.manifest, base_manifest))
         if share <= SIMILAR_SHARES * base_share:
-            return None
+            return
     base_hashes = {entry["sha256"] for entry in base_manifest.get("inputs", [])}
     paths = (path for text in corpus.train for path in text.files)
-    return next((path.name for path in paths if file_hash(path, hash_cache) in base_hashes), None)
+    shared_path = next((path for path in paths if file_hash(path, hash_cache) in base_hashes), None)
+    if shared_path is not None:
+        reporter.warning(
+            f"training.init_from: {base_run.folder.path} was trained on {shared_path.name}, too, and held out other "
+            "pairs of it or fewer: scores of the development text will be too good: name a text as corpus.dev"
+        )
 
 
 def _held_out_share(manifest: dict[str, Any]) -> float:
