@@ -6,8 +6,10 @@ from functools import lru_cache
 
 from nmt_cli.data.language_codes import normal_code
 
-UNSPACED_SCRIPTS = r"\u0e00-\u109f\u1780-\u17ff\u2e80-\ua4cf"
-"""Characters of Thai, Lao, Tibetan, Burmese, Khmer, Chinese and Japanese, for a class of a pattern."""
+# Scripts without spaces between words, each for a class of a pattern
+PHRASED_SCRIPTS = r"\u0e00-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer: with spaces between phrases
+UNSPACED_SCRIPTS = rf"{PHRASED_SCRIPTS}\u2e80-\ua4cf"  # and Chinese and Japanese
+OTHER_IDEOGRAPHS = r"\uf900-\ufaff\U00020000-\U0003347f"  # that are rare, or another form of one of those
 # Those in use, by CLDR's languageData
 _SCRIPTS = """\
 CYRILLIC ab abk ady av ava az aze ba bak be bel bg bos bs bul ce che chv cu cv inh kaz kbd kir kk kom krc ku kum kur \

@@ -7,11 +7,11 @@ from itertools import groupby
 
 from nmt_cli.data.final_marks import CLOSERS, FINAL_MARKS, FULL_STOPS, OWN_MARKS, TYPED_STOP, UNSPACED_MARKS
 from nmt_cli.data.protected_spans import EMOJI, Span
-from nmt_cli.data.scripts import script_of
+from nmt_cli.data.scripts import OTHER_IDEOGRAPHS, PHRASED_SCRIPTS, script_of
 from nmt_cli.vocabulary import SPAN_MARK
 
-# Scripts written without spaces, where a word cannot be told from its neighbours.
-_UNSPACED = "\u0e00-\u109f\u1780-\u17ff\u2e80-\u2fff\u3005-\u3007\u3021-\ua4cf\uf900-\ufaff\U00020000-\U0003347f"
+# Where a word cannot be told from its neighbours: without the punctuation of Chinese and Japanese.
+_UNSPACED = rf"{PHRASED_SCRIPTS}\u2e80-\u2fff\u3005-\u3007\u3021-\ua4cf{OTHER_IDEOGRAPHS}"
 _SEPARATORS = '\\s!"#$%&(),/:;<=>?@\\[\\\\\\]^`{|}~«»“”„‟‘‚‹›–—…、，：；（）「」『』'
 _EMOJI_PARTS = "\u2600-\u27bf\u2b00-\u2bff\u20e3\ufe0e\ufe0f\U0001f000-\U0001faff"
 _WORD = re.compile(f"[^{_SEPARATORS}{OWN_MARKS}{UNSPACED_MARKS}{TYPED_STOP}{_UNSPACED}{_EMOJI_PARTS}]+")

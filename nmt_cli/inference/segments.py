@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from nmt_cli.data.final_marks import CLOSERS, FINAL_MARKS, TYPED_STOP, UNSPACED_MARKS
 from nmt_cli.data.protected_spans import PARAGRAPH_END, Span
+from nmt_cli.data.scripts import OTHER_IDEOGRAPHS, PHRASED_SCRIPTS
 from nmt_cli.inference.lines import LINE_BREAKS
 
 # A mark followed by a space, and one that needs none.
@@ -26,10 +27,8 @@ SENTENCES, CLAUSES, WORDS, CHARACTERS = range(4)  # levels at which a text is sp
 MIN_SEGMENT_TOKENS = 8  # a shorter sentence is joined with the next one: it may end in an abbreviation ('Mr. Smith')
 ZERO_WIDTH_JOINER, VARIATION_SELECTORS = "\u200d", range(0xFE00, 0xFE10)  # inside emoji
 
-# Scripts written without spaces between words: the CJK ones have none between sentences either.
-CJK = (range(0x2E80, 0x3130), range(0x3190, 0xA4D0), range(0xF900, 0xFB00), range(0xFF00, 0xFFF0))
-ASTRAL_CJK = range(0x20000, 0x33480)
-UNSPACED_SCRIPTS = (*CJK, range(0x0E00, 0x1100), range(0x1780, 0x1800))  # Thai, Lao, Tibetan, Burmese; Khmer
+_CJK = rf"\u2e80-\u312f\u3190-\ua4cf\uff00-\uffef{OTHER_IDEOGRAPHS}"  # without spaces between sentences, either
+CJK, UNSPACED = re.compile(f"[{_CJK}]"), re.compile(rf"[{_CJK}{PHRASED_SCRIPTS}\u10a0-\u10ff]")  # the last: Georgian
 
 TokenCounter = Callable[[list[str]], list[int]]  # number of tokens of each text
 
@@ -101,7 +100,7 @@ def _needs_space(left: Segment, right: Segment, left_text: str, right_text: str)
     if left.is_copied == right.is_copied or PARAGRAPH_END.match((left if left.is_copied else right).text):
         return False
     source, target = (right.text[0], right_text[0]) if left.is_copied else (left.text[-1], left_text[-1])
-    return _in_scripts(UNSPACED_SCRIPTS, source) and not _in_scripts(UNSPACED_SCRIPTS, target)
+    return _in_scripts(UNSPACED, source) and not _in_scripts(UNSPACED, target)
 
 
 def _pack_units(
@@ -206,10 +205,10 @@ def make_segments(text: str, spans: Sequence[Span]) -> Iterator[Segment]:
         next_start = spans[index + 1][0] if index + 1 < len(spans) else len(text)
         separator = text[end:next_start]
         is_inside = not separator and index + 1 < len(spans)
-        if is_inside and any(_in_scripts(UNSPACED_SCRIPTS, character) for character in text[end - 1 : end + 1]):
+        if is_inside and any(_in_scripts(UNSPACED, character) for character in text[end - 1 : end + 1]):
             separator = " "  # in the target; inside a word there is none
         yield Segment(text[start:end], separator)
 
 
-def _in_scripts(scripts: Sequence[range], character: str) -> bool:
-    return any(ord(character) in script for script in (*scripts, ASTRAL_CJK))
+def _in_scripts(scripts: re.Pattern[str], character: str) -> bool:
+    return scripts.match(character) is not None

@@ -8,12 +8,11 @@ from functools import cached_property
 
 from nmt_cli.data.final_marks import FINAL_MARKS, without_full_stop
 from nmt_cli.data.protected_spans import Span
-from nmt_cli.data.scripts import UNSPACED_SCRIPTS
+from nmt_cli.data.scripts import PHRASED_SCRIPTS, UNSPACED_SCRIPTS
 from nmt_cli.inference.text_edits import Edit, spans_of
 from nmt_cli.vocabulary import SPAN_MARK
 
 UNSPACED = re.compile(f"[{UNSPACED_SCRIPTS}]")
-_SOUTHERN = r"\u0e00-\u109f\u1780-\u17ff"  # of them, those with spaces between phrases
 _MARKS = "".join(
     character for character in map(chr, range(0xE00, 0x1800)) if unicodedata.category(character) in ("Mn", "Mc")
 )
@@ -21,12 +20,12 @@ _MARKS = "".join(
 # those that are silent or close its syllable; a syllable of Tibetan, a word in Katakana, or else a word.
 _CLUSTER = (
     rf"[เ-ไເ-ໄ]?[{UNSPACED_SCRIPTS}](?:[\u1039\u17d2][{UNSPACED_SCRIPTS}]|[{_MARKS}\u3099\u309aะาำๅๆະາຳຽໆ]|"
-    rf"[{_SOUTHERN}][{_MARKS}]?[\u0e4c\u0ecc\u103a\u17cd])*"
+    rf"[{PHRASED_SCRIPTS}][{_MARKS}]?[\u0e4c\u0ecc\u103a\u17cd])*"
 )
 CLUSTER_OR_WORD = re.compile(
     rf"[\u0f00-\u0fff]+?(?:\u0f0b|(?![\u0f00-\u0fff]))|[ァ-ヺー]+|{_CLUSTER}|[^\s{UNSPACED_SCRIPTS}]+"
 )
-_INSIDE_PHRASE = re.compile(rf"(?<=[{_SOUTHERN}])(?=[{_SOUTHERN}])")
+_INSIDE_PHRASE = re.compile(rf"(?<=[{PHRASED_SCRIPTS}])(?=[{PHRASED_SCRIPTS}])")
 STOPS = f",;:，{FINAL_MARKS}"
 _BEFORE_WORDS = (*FINAL_MARKS, ":", ";", ",", ")", "]")  # a space follows
 _CONTROL_CHARACTERS = frozenset(c for c in map(chr, (*range(0x20), *range(0x7F, 0xA0))) if not c.isspace())

@@ -14,6 +14,7 @@ from typing import Literal
 
 from nmt_cli.data.final_marks import OWN_MARKS, TYPED_STOP, UNSPACED_MARKS
 from nmt_cli.data.language_codes import base_code
+from nmt_cli.data.scripts import OTHER_IDEOGRAPHS
 from nmt_cli.data.sentences.abbreviations import AbbreviationKind, LearnedWords, list_of
 from nmt_cli.vocabulary import SPAN_MARK
 
@@ -22,7 +23,7 @@ _NextKind = Literal["upper", "digit", "uncased", "symbol"]
 _PeriodKind = AbbreviationKind | Literal["initial"]
 """The kind of abbreviation before a period."""
 
-_CJK = "\u2e80-\u2fff\u3040-\ua4cf\uf900-\ufaff\uff21-\uff3a\uff41-\uff5a\uff66-\uff9f\U00020000-\U0003347f"
+_CJK = rf"\u2e80-\u2fff\u3040-\ua4cf{OTHER_IDEOGRAPHS}\uff21-\uff3a\uff41-\uff5a\uff66-\uff9f"
 _CLOSERS = "\"'”’»›)\\]}“‘«‹」』）】》〉〕*_"
 _EMOJI = "\u2600-\u27bf\ufe0f\u200d\U0001f000-\U0001faff"
 _GREEK, _ARMENIAN = "\u0370-\u03ff\u1f00-\u1fff", "\u0531-\u0587"
