@@ -22,7 +22,7 @@ def join_candidates(plan: LinePlan, config: SearchConfig) -> tuple[list[Candidat
     sentences: list[TranslatedSentence] = []
     if len(unit_candidates) == 1:
         candidates = unit_candidates[0]
-        if plan.language_tag and plan.units[0].given is not None:  # its alignment does not count the tag
+        if plan.language_tag:  # nothing is aligned to it
             candidates = [_join(plan, [candidate]) for candidate in candidates]
     else:
         combine = _draws if config.sampling else best_combinations

@@ -28,7 +28,7 @@ MIN_SEGMENT_TOKENS = 8  # a shorter sentence is joined with the next one: it may
 ZERO_WIDTH_JOINER, VARIATION_SELECTORS = "\u200d", range(0xFE00, 0xFE10)  # inside emoji
 
 _CJK = rf"\u2e80-\u312f\u3190-\ua4cf\uff00-\uffef{OTHER_IDEOGRAPHS}"  # without spaces between sentences, either
-CJK, UNSPACED = re.compile(f"[{_CJK}]"), re.compile(rf"[{_CJK}{PHRASED_SCRIPTS}\u10a0-\u10ff]")  # the last: Georgian
+CJK, UNSPACED = re.compile(f"[{_CJK}]"), re.compile(rf"[{_CJK}{PHRASED_SCRIPTS}]")
 
 TokenCounter = Callable[[list[str]], list[int]]  # number of tokens of each text
 

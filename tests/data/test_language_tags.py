@@ -15,8 +15,9 @@ from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.inference.hidden_spans import HiddenSpan
+from nmt_cli.inference.joining import join_candidates
 from nmt_cli.inference.lines import InputLine
-from nmt_cli.inference.output import TranslatedLine
+from nmt_cli.inference.output import Candidate, TranslatedLine
 from nmt_cli.inference.translator import Translator
 from tests.data.test_augmentation import prepared
 from tests.translators import PROFILE, Echo, echo
@@ -149,6 +150,13 @@ def test_alignments_count_the_tag_of_a_copied_line(tokenizer: TextTokenizer) -> 
     translator = Translator(Echo(), Tokenizers(tokenizer, tokenizer), SearchConfig(), TAGGED, align=True)
     (translation,) = translator.translate(["<2nl> 123"])
     assert (translation.text, translation.candidates[0].alignment) == ("123", [(1, 0)])
+
+
+def test_nothing_is_aligned_to_a_tag(tokenizer: TextTokenizer) -> None:
+    (plan,) = echo(tokenizer, TAGGED).planner.plan(["<2nl> The dog sees it."])
+    plan.units[0].candidates = [Candidate("De hond", -1.5, -2.5, [(0, 0), (2, 1)])]
+    candidates, _ = join_candidates(plan, SearchConfig())
+    assert candidates == [Candidate("De hond", -1.5, -2.5, [(2, 1)])]
 
 
 @pytest.mark.parametrize("space", [" ", "   ", "\t", "\xa0", "\u3000"])

@@ -115,6 +115,7 @@ REJOINED: list[tuple[list[Segment], list[str], str]] = [
       Segment("我。")], ["x.", "😀", "y.", "<br>", "z."], "x. 😀 y.<br>z."),
     ([Segment("我。", ""), Segment("😀", "", is_copied=True), Segment("他。")], ["私。", "😀", "彼。"], "私。😀彼。"),
     ([Segment("a.", ""), Segment("😀", "", is_copied=True), Segment("b.")], ["x.", "😀", "y."], "x.😀y."),
+    ([Segment("გ.", ""), Segment("😀", "", is_copied=True), Segment("დ.")], ["x.", "😀", "y."], "x.😀y."),
     ([], [], ""),
 ]  # fmt: skip
 
