@@ -7,7 +7,7 @@ The usual form of a word is the one that the training text has most often inside
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -28,6 +28,7 @@ MIN_SINGLE_WORD = 5  # letters; a shorter word alone in capitals is rather an ac
 MIN_TITLE_WORDS = 4
 MAX_SMALL_LETTERS = 4  # of a word that may be without a capital inside a title: of, in, with
 MIN_RAISED_WORDS = 3  # that a title with such words has
+MIN_CAPITALS_COUNT = 10  # lines in capitals teach nothing of a rarer word
 _TOKEN = re.compile(r"\S+")
 _LITERAL = re.compile(r"[@/\\{}<>=%$_~]|\w\.\w")  # in what is no word: addresses, placeholders, paths
 _OPENING = r"[\"'“„”‘‚«»‹›(\[¿¡]*"
@@ -98,6 +99,30 @@ def is_upper(text: str) -> bool:
     if not any(map(str.isupper, letters)) or other_count > MAX_OTHER_SHARE * len(letters):
         return False
     return sum(len(word) > 1 for word in words) > 1 or len(letters) >= MIN_SINGLE_WORD
+
+
+def learn_capitals_words(lines: Iterable[str], language: str | None = None) -> tuple[str, ...]:
+    """The words, in capitals, that a text has more often in lines in capitals than in others; sorted."""
+    in_capitals: Counter[str] = Counter()
+    elsewhere: Counter[str] = Counter()
+    for line in lines:
+        if is_upper(line):
+            in_capitals.update(_words(line))
+        else:
+            elsewhere.update(_lower(word, language) for word in _words(line))
+    return tuple(
+        sorted(
+            word
+            for word, count in in_capitals.items()
+            if count >= MIN_CAPITALS_COUNT and count > elsewhere[_lower(word, language)]
+        )
+    )
+
+
+def share_of_words(text: str, words: Set[str]) -> float:
+    """The share of the words of a text that are among `words`."""
+    all_words = list(_words(text))
+    return sum(word in words for word in all_words) / max(1, len(all_words))
 
 
 class CaseShares(NamedTuple):

@@ -150,6 +150,8 @@ class TextProfile:
     """Of the source lines, the share that begin with one of them; None where that was not measured."""
     list_marks: tuple[str, ...] = ()
     """Kinds of marks of a list that training pairs begin with: they are translated with what follows them."""
+    capitals_words: tuple[str, ...] = ()
+    """Words that the source of the training text has mostly in lines in capitals."""
     known_words: WordSet | None = None
     """Of the source side of the training text; None where they are not known, or not needed."""
 
@@ -229,6 +231,7 @@ class TextProfile:
             "language_tags": self.language_tags,
             "tagged_share": self.tagged_share,
             "list_marks": self.list_marks,
+            "capitals_words": self.capitals_words,
         }
         if self.source_characters is not None:
             content["source_characters"] = self.source_characters
@@ -266,6 +269,7 @@ class TextProfile:
                 language_tags=tuple(map(str, content.get("language_tags", []))),
                 tagged_share=None if tagged_share is None else float(tagged_share),
                 list_marks=tuple(map(str, content.get("list_marks", []))),
+                capitals_words=tuple(map(str, content.get("capitals_words", []))),
             )
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             raise DataError(f"{path}: damaged: {error}") from error

@@ -6,11 +6,20 @@ The translation is then written likewise; a capital on every word only if the ta
 from collections.abc import Sequence
 from typing import Literal
 
-from nmt_cli.data.letter_case import LetterCase, Truecaser, capitalize_start, capitalize_words, is_titled, upper_case
+from nmt_cli.data.letter_case import (
+    LetterCase,
+    Truecaser,
+    capitalize_start,
+    capitalize_words,
+    is_titled,
+    share_of_words,
+    upper_case,
+)
 from nmt_cli.data.sentences.splitter import SentenceSplitter
 from nmt_cli.data.text_profile import TextProfile
 
 MIN_KNOWN_SHARE = 0.05  # of the training lines must be written in a case for a model to know it
+MIN_CAPITALS_SHARE = 0.2  # of the words of a text must be known in capitals alone for it to be like the training lines
 
 
 class CaseHandler:
@@ -19,6 +28,7 @@ class CaseHandler:
     def __init__(self, profile: TextProfile, mode: Literal["auto", "none"]) -> None:
         self.profile = profile
         self._source_splitter, self._target_splitter = profile.source_splitter(), profile.target_splitter()
+        self._capitals_words = frozenset(profile.capitals_words)
         shares = profile.source_case._asdict()
         self._handled = {case for case, share in shares.items() if mode == "auto" and share < MIN_KNOWN_SHARE}
 
@@ -27,6 +37,8 @@ class CaseHandler:
         if not self._handled:
             return None
         case = self.profile.truecaser.case_of(text)
+        if case == "upper" and share_of_words(text, self._capitals_words) >= MIN_CAPITALS_SHARE:
+            return None  # in small letters it would have words that the model never saw
         return case if case in self._handled else None
 
     def model_form(self, text: str) -> str:

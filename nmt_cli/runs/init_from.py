@@ -151,6 +151,7 @@ def training_profile(corpus: CorpusConfig, data: PreparedData, base_folder: RunF
         target_truecaser=profile.target_truecaser.union(base.target_truecaser),
         line_starters=tuple(sorted({*profile.line_starters, *base.line_starters})),
         language_tags=tuple(sorted({*profile.language_tags, *base.language_tags})),
+        capitals_words=tuple(sorted({*profile.capitals_words, *base.capitals_words})),
     )
 
 

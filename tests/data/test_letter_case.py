@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.data.letter_case import CaseShares, Truecaser, capitalize_start, capitalize_words, is_upper, upper_case
+from nmt_cli.data.letter_case import (
+    CaseShares,
+    Truecaser,
+    capitalize_start,
+    capitalize_words,
+    is_upper,
+    learn_capitals_words,
+    share_of_words,
+    upper_case,
+)
 from nmt_cli.errors import DataError
 
 LINES = [
@@ -172,3 +181,13 @@ def test_a_slip_of_the_shift_key_is_mended_in_words_that_are_known(text: str, me
     forms = {"tomorrow": "tomorrow", "the": "the", "dog": "dog", "anna": "Anna", "tvs": "TVs"}
     assert Truecaser(forms).without_slips(text) == mended
     assert Truecaser().without_slips(text) == text
+
+
+def test_words_of_lines_in_capitals_are_those_that_other_lines_hardly_have() -> None:
+    warnings = ["WARNING: STOP THE DOG."] * 10
+    assert learn_capitals_words([*warnings, *["The NATO dog stops."] * 10]) == ("STOP", "WARNING")
+    assert learn_capitals_words([*warnings, *["The dog: stop."] * 9]) == ("DOG", "STOP", "THE", "WARNING")
+    assert learn_capitals_words(warnings[:9]) == ()  # too few to learn from
+    assert learn_capitals_words([*["DIKKAT IRAK"] * 10, *["ırak"] * 10], "tr") == ("DIKKAT",)
+    assert share_of_words("WARNING: STOP IT {NOW} NOW", {"STOP"}) == 0.25
+    assert share_of_words("123", {"STOP"}) == 0

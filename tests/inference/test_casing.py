@@ -144,6 +144,15 @@ def test_a_model_that_knows_capitals_is_given_them(tokenizer: TextTokenizer) -> 
     assert plan.units[0].read_text == line and tokenizer.decode([plan.units[0].source_ids]) == [line]
 
 
+def test_a_line_with_words_that_training_has_in_capitals_alone_is_given_as_it_is(tokenizer: TextTokenizer) -> None:
+    profile = replace(PROFILE, capitals_words=("STOP", "WARNING"))
+    line = "WARNING: STOP THE OLD MAN."
+    assert given(tokenizer, line) == ["Warning: stop the old man."]  # a run that did not learn such words
+    assert given(tokenizer, line, profile) == [line] == [translated(tokenizer, line, profile)]
+    assert given(tokenizer, "THE OLD MAN READS.", profile) == ["The old man reads."]
+    assert given(tokenizer, "STOP THE OLD MAN AND THE DOGS.", profile) == ["Stop the old man and the dogs."]
+
+
 def test_addresses_prefixes_and_tokens_of_long_lines(tokenizer: TextTokenizer) -> None:
     line = "THE OLD MAN READS https://example.org/a NOW."
     assert given(tokenizer, line) == ["The old man reads now."]

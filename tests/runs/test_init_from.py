@@ -16,6 +16,7 @@ from nmt_cli.commands.train import train
 from nmt_cli.data.letter_case import Truecaser
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.sentences.abbreviations import LearnedWords
+from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.distributed.process_group import SINGLE_PROCESS
 from nmt_cli.errors import RecipeError, RunError, UserError
 from nmt_cli.recipe.loader import Recipe, build_recipe, load_recipe
@@ -137,6 +138,15 @@ def test_a_run_knows_the_abbreviations_and_capitals_of_both_texts(base: Path) ->
         tuned(root), root / "tuned", QUIET, resume=True, device="cpu", processes=SINGLE_PROCESS
     )  # fmt: skip
     assert resumed.profile.target_words.abbreviations == ("own",)  # a started run treats text as it was started
+
+
+def test_a_run_knows_the_words_in_capitals_of_both_texts(base: Path) -> None:
+    recipe = tuned(base.parent)
+    data = prepare_recipe(recipe, QUIET).data
+    for folder, words in ((data.folder, ("STOP", "WARNING")), (base, ("CAUTION", "STOP"))):
+        replace(TextProfile.load(folder, recipe.corpus), capitals_words=words).save(folder)
+    profile = training_profile(recipe.corpus, data, RunFolder(base))
+    assert profile.capitals_words == ("CAUTION", "STOP", "WARNING")
 
 
 def test_weights_are_begun_with_in_full_precision(base: Path) -> None:

@@ -17,7 +17,7 @@ from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.filtering.corpus_profile import CorpusProfile
 from nmt_cli.data.known_words import WordSet, unknown_share
 from nmt_cli.data.language_tags import find_language_tags, split_tag, tagged_share
-from nmt_cli.data.letter_case import Truecaser
+from nmt_cli.data.letter_case import Truecaser, learn_capitals_words
 from nmt_cli.data.list_marks import learn_list_marks
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import decoded_pairs, read_evaluation_texts
@@ -327,6 +327,7 @@ class _Preparation:
             self.tags,
             tagged_share(sample("source"), self.tags),
             learn_list_marks(zip(source_sample(), sample("target"), strict=True)),
+            learn_capitals_words(source_sample(), corpus.source),
         )
         profile.save(self.folder)
         self.profile.save(self.folder)
