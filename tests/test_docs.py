@@ -14,7 +14,7 @@ from nmt_cli.commands.doctor import EXTRAS
 from nmt_cli.recipe.docs import recipe_reference
 from nmt_cli.recipe.loader import SECTIONS, build_recipe, load_recipe
 from nmt_cli.recipe.paths import shipped_recipes
-from nmt_cli.runs.setup import CHANGEABLE_ON_RESUME
+from nmt_cli.runs.resuming import CHANGEABLE_ON_RESUME
 from nmt_cli.yaml12 import read_yaml
 from tools.readme_picture import picture
 

@@ -1,6 +1,5 @@
 """Setting up a training: what is resolved, checked and written before the first update."""
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,7 +10,6 @@ from typing import Any
 import torch
 
 from nmt_cli.allocator import keep_freed_memory
-from nmt_cli.config import ADDED_KEYS
 from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.prepared.fingerprint import HELD_OUT_KEY
 from nmt_cli.data.prepared.store import PreparedData
@@ -27,6 +25,7 @@ from nmt_cli.runs.folder import RunFolder, tokenizer_hashes
 from nmt_cli.runs.init_from import find_base_folder, find_base_run, inherit_sections, training_profile, training_words
 from nmt_cli.runs.loading import Model, build_model, check_weights
 from nmt_cli.runs.preparation import PreparationResult, prepare_recipe
+from nmt_cli.runs.resuming import check_resumable, reconcile_with_started_run
 from nmt_cli.training.batch_size import find_batch_size
 from nmt_cli.training.batches import BatchIterator
 from nmt_cli.training.checkpoints import FORMAT_VERSION, Checkpoint, Checkpointer
@@ -37,17 +36,6 @@ from nmt_cli.training.trainer import Trainer
 
 COPIED_KEYS = ("read", "train", "splits", "vocabulary", HELD_OUT_KEY)  # of the prepared data's manifest
 FEW_VALIDATIONS = 5  # of a training that is too short to keep all kernels
-CHANGEABLE_ON_RESUME = (
-    "training.updates",
-    "training.export",
-    "training.max_minutes",
-    "training.patience",
-    "training.log_every",
-    "training.samples",
-    "training.tensorboard",
-    "training.timeout_minutes",
-    "search.",
-)
 
 
 @dataclass(frozen=True)
@@ -281,41 +269,20 @@ def _prepare_on_main(recipe: Recipe, folder: RunFolder, resume: bool, reporter: 
     if out.is_dir():
         reject_external_symlinks(out)
     if has_started:
-        _check_resumable(folder, recipe.training.updates)
+        check_resumable(folder, recipe.training.updates)
     if recipe.training.tensorboard:
         tensorboard_writer_class()  # fails now rather than after the preparation
     base_run = find_base_run(recipe, out if has_started else None)
     recipe = recipe if base_run is None else inherit_sections(recipe, base_run)
     if has_started:
         started_recipe = load_run_recipe(folder.recipe_path) if base_run is None else base_run.recipe
-        recipe = _reconcile_with_started_run(recipe, started_recipe, reporter)
+        recipe = reconcile_with_started_run(recipe, started_recipe, reporter)
     prepared = prepare_recipe(recipe, reporter, base_run=base_run, started_run=folder if has_started else None)
     if prepared.data.split("dev") is None:
         raise DataError(
             f"{prepared.data.folder}: no development text", hint="delete the folder and run nmt prepare again"
         )
     return prepared
-
-
-def _check_resumable(folder: RunFolder, updates: int) -> None:
-    """RunError if the run has done more updates than that, or has trained weights, but no checkpoint to resume from: it
-    would lose them at update 0."""
-    checkpoints = folder.checkpoints
-    last, _ = checkpoints.last()
-    if last is not None and last.update > updates:
-        raise RunError(
-            f"{folder.path}: has done {pluralize(last.update, 'update')}, "
-            f"more than the training.updates of {updates:,}",
-            hint="ask for as many or more, or start a new run with another --out",
-        )
-    if last is not None or not checkpoints.best_path.is_file():  # killed before its first checkpoint
-        return
-    best_update = max(checkpoints.intact_best_updates(), default=0)
-    if best_update > 0:
-        raise RunError(
-            f"{folder.path}: has the weights after update {best_update:,}, but no intact checkpoint to resume from",
-            hint=f"start a new run with --out DIR --set training.init_from={folder.path}",
-        )
 
 
 def _text_profile(recipe: Recipe, data: PreparedData, folder: RunFolder) -> TextProfile:
@@ -326,34 +293,6 @@ def _text_profile(recipe: Recipe, data: PreparedData, folder: RunFolder) -> Text
         base = find_base_folder(recipe)
         profile, words = training_profile(recipe.corpus, data, base), training_words(data, base)
     return replace(profile, known_words=words) if recipe.search.correct_typos else profile
-
-
-def _reconcile_with_started_run(recipe: Recipe, started_recipe: Recipe, reporter: Reporter) -> Recipe:
-    """The recipe to resume with, where `auto` keeps the value that it was resolved to when the run was started.
-
-    What a recipe does not state of the keys of its corpus that came later stays as in the run: their defaults change
-    what is prepared. Reports the settings that have changed since; RunError for those that must not.
-    """
-    if recipe.training.tokens_per_batch == "auto":
-        recipe = recipe.with_values("training", tokens_per_batch=started_recipe.training.max_positions)
-    unstated_keys = {"normalization", *ADDED_KEYS["corpus"]} - recipe.corpus.model_fields_set
-    recipe = recipe.with_values("corpus", **{key: getattr(started_recipe.corpus, key) for key in unstated_keys})
-    old_values, new_values = _flatten(started_recipe.to_dict()), _flatten(recipe.to_dict())
-    changed_keys = [key for key in {**old_values, **new_values} if old_values.get(key) != new_values.get(key)]
-    changed_keys = [key for key in changed_keys if key not in ("name", "corpus.root")]
-    forbidden_keys = [key for key in changed_keys if not key.startswith(CHANGEABLE_ON_RESUME)]
-    descriptions = {
-        key: f"{key} ({_format_value(old_values, key)} -> {_format_value(new_values, key)})" for key in changed_keys
-    }
-    if forbidden_keys:
-        raise RunError(
-            "cannot resume with settings other than those the run was started with: "
-            + ", ".join(descriptions[key] for key in forbidden_keys),
-            hint="change them back, or use another --out",
-        )
-    for key in changed_keys:
-        reporter.info(f"resuming with {descriptions[key]}")
-    return recipe
 
 
 def _check_positions(model: Model, data: PreparedData) -> None:
@@ -396,16 +335,3 @@ def _resolve_batch_size(run: TrainingRun) -> Recipe:
         f"{available_bytes / (1 << 30):.1f} GiB that are free"
     )
     return recipe.with_values("training", tokens_per_batch=tokens)
-
-
-def _format_value(values: dict[str, Any], key: str) -> str:
-    return json.dumps(values[key], ensure_ascii=False) if key in values else "not there"
-
-
-def _flatten(value: Any, path: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {path: value}
-    flattened: dict[str, Any] = {}
-    for key, child in value.items():
-        flattened |= _flatten(child, f"{path}.{key}" if path else key)
-    return flattened
