@@ -135,7 +135,7 @@ def training_words(data: PreparedData, base_folder: RunFolder | None) -> WordSet
 
 
 def training_profile(corpus: CorpusConfig, data: PreparedData, base_folder: RunFolder | None) -> TextProfile:
-    """How the text of a run is treated; it knows the abbreviations, capitals and characters of its base run, too."""
+    """How the text of a run is treated; it knows what its base run knows, too."""
     profile = TextProfile.load(data.folder, corpus)
     if base_folder is None:
         return profile
@@ -151,6 +151,7 @@ def training_profile(corpus: CorpusConfig, data: PreparedData, base_folder: RunF
         target_truecaser=profile.target_truecaser.union(base.target_truecaser),
         line_starters=tuple(sorted({*profile.line_starters, *base.line_starters})),
         language_tags=tuple(sorted({*profile.language_tags, *base.language_tags})),
+        list_marks=tuple(sorted({*profile.list_marks, *base.list_marks})),
         capitals_words=tuple(sorted({*profile.capitals_words, *base.capitals_words})),
     )
 

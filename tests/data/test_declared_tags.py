@@ -141,7 +141,15 @@ def test_a_run_learns_the_same_of_its_text_with_and_without_tags(tmp_path: Path)
     assert [profile.truecaser.forms for profile in profiles[1:]] == [profiles[0].truecaser.forms] * 2
     assert [profile.language_tags for profile in profiles] == [(), ("<2de>",), ("<2de>",)]
     assert [profile.tagged_share for profile in profiles] == [0, 1, 1]
-    for name in ("source_words", "source_case", "source_characters", "line_starters", "added_stops", "capitals_words"):
+    for name in (
+        "source_words",
+        "source_case",
+        "source_characters",
+        "line_starters",
+        "list_marks",
+        "added_stops",
+        "capitals_words",
+    ):
         assert getattr(profiles[0], name) == getattr(profiles[1], name), name
     assert profiles[0].capitals_words == ("STOP",)
     words = [(data.folder / "words.source.txt").read_text() for data in (plain, declared, in_text)]

@@ -140,13 +140,14 @@ def test_a_run_knows_the_abbreviations_and_capitals_of_both_texts(base: Path) ->
     assert resumed.profile.target_words.abbreviations == ("own",)  # a started run treats text as it was started
 
 
-def test_a_run_knows_the_words_in_capitals_of_both_texts(base: Path) -> None:
+@pytest.mark.parametrize("attribute", ["capitals_words", "list_marks"])
+def test_a_run_knows_what_lines_of_either_text_begin_with_or_have_in_capitals(attribute: str, base: Path) -> None:
     recipe = tuned(base.parent)
     data = prepare_recipe(recipe, QUIET).data
-    for folder, words in ((data.folder, ("STOP", "WARNING")), (base, ("CAUTION", "STOP"))):
-        replace(TextProfile.load(folder, recipe.corpus), capitals_words=words).save(folder)
+    for folder, learned in ((data.folder, ("STOP", "WARNING")), (base, ("CAUTION", "STOP"))):
+        replace(TextProfile.load(folder, recipe.corpus), **{attribute: learned}).save(folder)  # type: ignore[arg-type]
     profile = training_profile(recipe.corpus, data, RunFolder(base))
-    assert profile.capitals_words == ("CAUTION", "STOP", "WARNING")
+    assert getattr(profile, attribute) == ("CAUTION", "STOP", "WARNING")
 
 
 def test_weights_are_begun_with_in_full_precision(base: Path) -> None:
