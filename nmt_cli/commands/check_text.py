@@ -173,7 +173,9 @@ def _check_pairs(split: str, stats: ParallelTextStats, corpus: CorpusConfig) -> 
             continue
         share = len(pairs) / stats.inspected_pairs
         is_repaired = rule.name == "controls" and corpus.normalization.invisible
-        advice = f"dropped by {rule.key}: {threshold}" if threshold else f"{rule.key}: {rule.recommended} drops them"
+        advice = (
+            f"dropped by {rule.key}: {threshold}" if threshold else f"{rule.key}: {rule.recommended} would drop them"
+        )
         if split != "train":
             compared = "compared with corpus.train; " if rule.name in LEARNED_FILTERS else ""
             advice = f"{compared}development and test text is not filtered"
@@ -211,10 +213,10 @@ def check_evaluation_texts(overlap: OverlapCounter, drop_overlap: str) -> Iterat
             yield Finding("warning", f"corpus.{text.split}", problem)
     for count in overlap.report():
         advice = {
-            "none": "corpus.drop_overlap: pairs (or sources) drops them",
+            "none": "corpus.drop_overlap: pairs (or sources) would drop them",
             "pairs": "corpus.drop_overlap: pairs drops these pairs"
             + ("" if count.pairs else ", but not these sources"),
-            "sources": "corpus.drop_overlap: sources drops them",
+            "sources": "corpus.drop_overlap: sources would drop them",
         }[drop_overlap]
         level: Level = "warning" if drop_overlap == "none" or count.pairs else "note"
         yield Finding(level, f"corpus.{count.split}", f"{count.message()}; {advice}")

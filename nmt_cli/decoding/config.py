@@ -99,7 +99,7 @@ class SearchConfig(Section):
             except (re.error, OverflowError, RecursionError) as error:  # a{99999999999}, thousands of brackets
                 errors.append(f"keep_patterns.{index}: not a regular expression: {error}")
         if self.n_best > self.beam and not self.sampling:
-            errors.append(f"n_best: {self.n_best} is more than beam {self.beam}")
+            errors.append(f"n_best: {self.n_best} is more than beam {self.beam}: raise beam as well")
         if self.max_length is not None and self.min_length > self.max_length:
             errors.append(f"min_length: {self.min_length} is more than max_length {self.max_length}")
         if not self.sampling and (self.top_k is not None or self.top_p is not None):

@@ -131,7 +131,7 @@ def test_what_is_wrong_with_pairs_and_what_to_do_is_said_of_each_kind(name: str,
     stats = ParallelTextStats("text", 3, 3, problems=[Problem(name, "a ||| b", line) for line in (4, 5)])
     corpus = CorpusConfig.model_validate({"source": "en", "target": "de"})
     for filters, advice in (
-        (dict.fromkeys(FilterConfig.model_fields), r"corpus\.filters\.{}: [0-9.]+ drops them"),
+        (dict.fromkeys(FilterConfig.model_fields), r"corpus\.filters\.{}: [0-9.]+ would drop them"),
         ({name: 1}, r"dropped by corpus\.filters\.{}: 1(\.0)?; null keeps them"),
     ):
         corpus = corpus.model_copy(update={"filters": FilterConfig.model_validate(filters)})
@@ -143,10 +143,10 @@ def test_what_is_wrong_with_pairs_and_what_to_do_is_said_of_each_kind(name: str,
 @pytest.mark.parametrize(
     "pairs, drop_overlap, advice",
     [
-        (1, "none", "corpus.drop_overlap: pairs (or sources) drops them"),
+        (1, "none", "corpus.drop_overlap: pairs (or sources) would drop them"),
         (1, "pairs", "corpus.drop_overlap: pairs drops these pairs"),
         (0, "pairs", "corpus.drop_overlap: pairs drops these pairs, but not these sources"),
-        (1, "sources", "corpus.drop_overlap: sources drops them"),
+        (1, "sources", "corpus.drop_overlap: sources would drop them"),
     ],
 )
 def test_what_to_do_about_development_text_that_is_trained_on_is_said(

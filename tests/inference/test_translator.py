@@ -73,7 +73,7 @@ def test_other_search_settings_count(tokenizer: TextTokenizer) -> None:
     [
         ({"beem": 1}, r"^with_search: search\.beem: unknown key; did you mean beam\?$"),
         ({"beam": "1"}, r"^with_search: search\.beam: should be an integer, not the text \"1\"$"),
-        ({"n_best": 3}, r"^with_search: search\.n_best: 3 is more than beam 2$"),
+        ({"n_best": 3}, r"^with_search: search\.n_best: 3 is more than beam 2: raise beam as well$"),
         ({"keep_patterns": [""]}, r"^with_search: search\.keep_patterns\.0: “” matches the empty string: say what"),
         ({"keep_patterns": ["a", r"\b"]}, r"^with_search: search\.keep_patterns\.1: “\\b” matches the empty string"),
         ({"keep_patterns": ["("]}, r"^with_search: search\.keep_patterns\.0: not a regular expression"),

@@ -192,7 +192,7 @@ TOGETHER: list[tuple[str, str]] = [
         "set encoder_hidden_size (of each direction), or use general",
     ),
     ("model: {type: rnn, local_window: 3}", "model.local_window: does not go with attention"),
-    ("search: {beam: 2, n_best: 3}", "search.n_best: 3 is more than beam 2"),
+    ("search: {beam: 2, n_best: 3}", "search.n_best: 3 is more than beam 2: raise beam as well"),
     ("search: {min_length: 9, max_length: 3}", "search.min_length: 9 is more than max_length 3"),
     ("model: {type: rnn, scaled_attention: true}", "model.scaled_attention: goes with attention dot or general only"),
     (
@@ -286,7 +286,7 @@ SET_MISTAKES: list[tuple[str, str]] = [
     ("search.baem=3", "--set search.baem: unknown key; did you mean beam?"),
     ("serach.beam=3", "--set serach: unknown key; did you mean search?"),
     ("model.type=rn", "--set model.type: no model 'rn'; did you mean rnn?"),
-    ("search.n_best=9", "--set search.n_best: 9 is more than beam 5"),
+    ("search.n_best=9", "--set search.n_best: 9 is more than beam 5: raise beam as well"),
     ("search=5", "--set search: should be a mapping, not 5"),
 ]
 
