@@ -102,7 +102,9 @@ def check_content(
             for finding in _check_pairs(split, stats, corpus):
                 yield finding
                 if finding.key is not None and finding.level == "warning" and split == "train":
-                    recommended.add(finding.key.rpartition(".")[2])
+                    name = finding.key.rpartition(".")[2]
+                    if name not in LANGUAGE_FILTERS or (finding.share or 0) <= 1 - MIN_KEPT_FRACTION:
+                        recommended.add(name)
     if (idle := profile.idle_filters(corpus.filters)) is not None:
         yield Finding("note", "corpus.filters", idle)
     said = LANGUAGE_FILTERS if idle is not None else ()
@@ -114,9 +116,11 @@ def check_content(
         )
         yield Finding("note", "corpus.filters", text)
     if to_add := recommended - thresholds.keys():
-        filters = {rule.name: rule.limit(corpus.filters) for rule in RULES if rule.name in thresholds.keys() | to_add}
-        off = {name: None for name in FilterConfig().model_dump(exclude_none=True) if name not in filters}
-        text = ", ".join(f"{name}: {json.dumps(limit)}" for name, limit in (filters | off).items())
+        enabled = thresholds.keys() | to_add
+        filters = {rule.name: rule.limit(corpus.filters) if rule.name in enabled else None for rule in RULES}
+        defaults = FilterConfig().model_dump()
+        changed = {name: limit for name, limit in filters.items() if limit != defaults[name]}
+        text = ", ".join(f"{name}: {json.dumps(limit)}" for name, limit in changed.items())
         yield Finding(
             "warning", "corpus.filters", f"to drop such pairs, put into the section corpus: filters: {{{text}}}"
         )

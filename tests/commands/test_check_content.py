@@ -76,7 +76,7 @@ def test_keys_that_are_pasted_once_take_the_noise_out_and_a_model_trains_to_a_sc
     recommended = [finding for finding in checked(recipe) if finding.about == "corpus.filters"]
     pasted = re.search(r"filters: \{.*\}$", recommended[0].text)
     assert len(recommended) == 1 and pasted is not None
-    assert "numbers: 1" in pasted[0] and "length: 4.0" in pasted[0]
+    assert "numbers: 1" in pasted[0] and "length: 4.0" in pasted[0] and "language" not in pasted[0]
     recipe.write_text(recipe.read_text().replace("corpus:\n", f"corpus:\n  {pasted[0]}\n"))
     assert not [finding for finding in checked(recipe) if finding.about == "corpus.filters"]
     code, _, err = nmt("train", recipe, "--out", "run", "--device", "cpu")
@@ -155,6 +155,21 @@ def test_what_to_do_about_development_text_that_is_trained_on_is_said(
     monkeypatch.setattr(OverlapCounter, "report", lambda _: [OverlapCount("dev", 9, pairs, 1, "text:1: a")])
     (finding,) = check_evaluation_texts(OverlapCounter(), drop_overlap)
     assert finding.text.endswith(f"with the same target: {pairs}; as in text:1: a; {advice}")
+
+
+def test_a_filter_of_languages_that_drops_much_is_not_recommended(tmp_path: Path) -> None:
+    pairs = [
+        (f"{source[:-1]} {'' if index % 100 else '(again)'}", target)
+        for index, (source, target) in enumerate(quickstart_pairs(PAIRS))
+    ]
+    write_corpus(tmp_path, "train", [pair if index % 10 else pair[::-1] for index, pair in enumerate(pairs)])
+    write_corpus(tmp_path, "dev", pairs[:50])
+    for filters, expected in (({}, "{brackets: 1}"), ({"swapped": None}, "{brackets: 1, swapped: null}")):
+        findings = checked(write_recipe(tmp_path, filters=filters))
+        (advice,) = [finding.text for finding in findings if finding.about == "corpus.filters"]
+        assert advice == f"to drop such pairs, put into the section corpus: filters: {expected}"
+        (swapped,) = [f for f in findings if f.key == "corpus.filters.swapped" and f.about == "corpus.train"]
+        assert swapped.level == "warning" and swapped.share is not None and swapped.share > 0.05
 
 
 def test_clean_text_gets_no_recommendation(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ TEXTS_PER_BLOCK = 2000  # turned into n-grams together, in memory that a process
 FIT_ROUNDS = 4
 FIRST_SHARE = 0.7  # of the pairs that the second round learns from: those that fit best
 MAX_MISFIT = 5.0  # standard deviations, beyond which a pair is not learned from
+MIN_VARIANCE = 0.25  # of both numbers: sentences of one template are so alike that others would look foreign
 MIN_LEARNED = 0.5  # share of the texts that fit: with fewer, nobody knows which half is noise
 MIN_SUBJECT_PAIRS = 20  # of neighbours that may be about another subject than the rest of the corpus
 MAX_OFF_SIDE = 0.1  # share of them that is likelier in the other language
@@ -192,7 +193,9 @@ class LanguageModel:
 
     def _misfit(self, own: Floats, advantage: Floats, grams: NGrams, side: int) -> Floats:
         lengths = grams.lengths
-        return -self.own[side].distance(own, lengths) - self.advantage[side].distance(advantage, lengths)
+        return -self.own[side].distance(own, lengths, MIN_VARIANCE) - self.advantage[side].distance(
+            advantage, lengths, MIN_VARIANCE
+        )
 
     def record(self) -> dict[str, Any]:
         """As plain values, with the counts compressed."""

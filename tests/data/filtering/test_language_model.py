@@ -103,6 +103,22 @@ def test_a_text_about_another_subject_is_not_taken_for_another_language(
     assert np.mean(misfits[:190] > THRESHOLD) < 0.05
 
 
+def test_the_templates_of_a_repetitive_text_are_not_taken_for_another_language(sides: tuple[list[str], ...]) -> None:
+    """Twenty templates, each with one of forty names."""
+    draw = random.Random(6)
+    templates = [[side[k].split() for side in sides] for k in range(20)]
+    names = [line.split()[0] for line in sides[2][:40]]
+    pairs = []
+    for _ in range(PAIRS):
+        template, name = draw.choice(templates), draw.choice(names)
+        pairs.append([" ".join([*words, name]) for words in template])
+    sources, targets, third = (list(texts) for texts in zip(*pairs, strict=True))
+    model = LanguageModel.fit(LANGUAGES, sources, targets)
+    assert model is not None
+    assert share_dropped(model, sources, targets) < 0.02
+    assert share_dropped(model, sources[:200], third[:200]) > 0.98
+
+
 def test_a_language_may_be_a_third_one_where_only_one_side_has_its_letters(
     sides: tuple[list[str], ...], subject: tuple[list[str], list[str]]
 ) -> None:
