@@ -34,6 +34,7 @@ PROFILE = TextProfile(
     line_starters=("A", "The"),
     language_tags=("<2de>",),
     tagged_share=0.5,
+    list_marks=("-", "0."),
     capitals_words=("WARNING",),
 )
 

@@ -7,6 +7,7 @@ import math
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,6 +35,15 @@ def sources(translator: Translator, line: str) -> list[str]:
     """What the engine is given for a line."""
     (plan,) = translator.planner.plan([line])
     return [unit.segment.text for unit in plan.units if unit.given is None]
+
+
+@pytest.mark.parametrize("marks, expected", [((), "The old man."), (("-",), "- The old man.")])
+def test_a_list_mark_that_the_training_text_has_is_translated(
+    marks: tuple[str, ...], expected: str, tokenizer: TextTokenizer
+) -> None:
+    translator = echo(tokenizer, replace(PROFILE, list_marks=marks))
+    assert sources(translator, "- The old man.") == [expected]
+    assert [translation.text for translation in translator.translate(["- The old man."])] == ["- The old man."]
 
 
 def test_each_sentence_is_translated_by_itself_and_spacing_is_kept(tokenizer: TextTokenizer) -> None:
