@@ -3,7 +3,7 @@
 A single-threaded process is forked (on Linux), so that what it has loaded, such as weights, is
 shared with the workers. Otherwise workers are spawned, because a lock that another thread holds
 during a fork would stay locked in the child forever. Each worker builds its work function itself,
-answers one task at a time over its own pipe, and ends with its parent.
+answers one task at a time over its own pipe, or over each of several, and ends with its parent.
 """
 
 import ctypes
@@ -136,7 +136,8 @@ class WorkerPool(Generic[Task, Result]):
 
     def _start_process(self, worker_index: int) -> tuple[BaseProcess, "Connection[Any, Any]"]:
         other_pipes = [worker.pipe for worker in self._workers]
-        return start_worker(self._context, self._work_factory, worker_index, other_pipes)
+        process, (pipe,) = start_worker(self._context, self._work_factory, worker_index, other_pipes)
+        return process, pipe
 
     def _send(self, worker: _Worker[Task], task_number: int, task: Task) -> None:
         worker.task = (task_number, task)
@@ -178,16 +179,19 @@ def start_worker(
     work_factory: WorkFactory,
     worker_index: int,
     other_pipes: Sequence["Connection[Any, Any]"] = (),
-) -> tuple[BaseProcess, "Connection[Any, Any]"]:
-    """A process that answers tasks, and our end of its pipe: send it a task, receive its answer.
+    pipe_count: int = 1,
+) -> tuple[BaseProcess, list["Connection[Any, Any]"]]:
+    """A process that answers tasks, and our ends of its pipes: send one a task, receive its answer.
 
     An answer is ("done", result), ("user", message of a UserError) or ("bug", traceback); EOFError or OSError where the
-    process has died. `other_pipes` are our ends of those of other workers, which a forked process closes.
+    process has died. Tasks of the first pipe run in the main thread, those of each other one in a thread of its own,
+    and none of these may be sent before the first task has been answered. `other_pipes` are our ends of those of other
+    workers, which a forked process closes.
     """
-    parent_pipe, child_pipe = context.Pipe()
+    parent_pipes, child_pipes = zip(*(context.Pipe() for _ in range(pipe_count)), strict=True)
     is_forked = context.get_start_method() == "fork"
-    inherited_pipes = [*other_pipes, parent_pipe] if is_forked else []
-    arguments = (child_pipe, work_factory, worker_index, os.getpid(), inherited_pipes)
+    inherited_pipes = [*other_pipes, *parent_pipes] if is_forked else []
+    arguments = (child_pipes, work_factory, worker_index, os.getpid(), inherited_pipes)
     process = context.Process(  # type: ignore[attr-defined]
         target=_worker_main, args=arguments, name=f"nmt worker {worker_index}", daemon=True
     )
@@ -195,8 +199,9 @@ def start_worker(
     multiprocessing.util.Finalize(process, _kill, args=(weakref.ref(process),), exitpriority=0)
     with nullcontext() if is_forked else _hidden_main_module():
         process.start()
-    child_pipe.close()
-    return process, parent_pipe
+    for pipe in child_pipes:
+        pipe.close()
+    return process, list(parent_pipes)
 
 
 def _kill(process_reference: "weakref.ref[BaseProcess]") -> None:
@@ -360,7 +365,7 @@ def is_single_threaded() -> bool:
 
 
 def _worker_main(
-    pipe: "Connection[Any, Any]",
+    pipes: Sequence["Connection[Any, Any]"],
     work_factory: WorkFactory,
     worker_index: int,
     parent_pid: int,
@@ -375,17 +380,24 @@ def _worker_main(
     _die_with_parent(parent_pid)
     os.environ[TOKENIZERS_PARALLELISM_VARIABLE] = "false"  # the cores are taken by other workers
     work: Callable[[Any], Any] | None = None
-    with suppress(EOFError, OSError):  # the parent is gone
-        while True:
-            task = pipe.recv()
-            try:
-                work = work or work_factory(worker_index)
-                answer = ("done", work(task))
-            except UserError as error:
-                answer = ("user", str(error))
-            except Exception:
-                answer = ("bug", traceback.format_exc().rstrip())
-            pipe.send(answer)
+
+    def answer_tasks(pipe: "Connection[Any, Any]") -> None:
+        nonlocal work
+        with suppress(EOFError, OSError):  # the parent is gone
+            while True:
+                task = pipe.recv()
+                try:
+                    work = work or work_factory(worker_index)
+                    answer = ("done", work(task))
+                except UserError as error:
+                    answer = ("user", str(error))
+                except Exception:
+                    answer = ("bug", traceback.format_exc().rstrip())
+                pipe.send(answer)
+
+    for pipe in pipes[1:]:
+        threading.Thread(target=answer_tasks, args=(pipe,), daemon=True).start()
+    answer_tasks(pipes[0])
 
 
 def _die_with_parent(parent_pid: int) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from nmt_cli.errors import UserError, WorkerError
 from nmt_cli.inference.output import Translation
@@ -17,7 +18,8 @@ from nmt_cli.serving.processes import AsyncWorker, WorkerDied
 from nmt_cli.translation.opening import TranslatorSpec
 from nmt_cli.workers import WorkFactory
 
-BATCH_WINDOW = 0.002  # seconds that a worker waits for more texts, if its last batch had more than one
+MAX_BATCHES = 4  # that a worker may translate at a time, if its engines can
+BATCH_WINDOW = 0.005  # seconds that a worker waits for more texts, if its last batch had more than one
 MAX_RESTART_DELAY = 30.0  # seconds before a worker that dies again and again is started once more
 
 
@@ -45,15 +47,14 @@ class EnginePool:
         """Fails with the UserError of a run that cannot be opened."""
         self.lost_runs: set[str] = set()
         """The runs that have not been opened since a worker died; another one may have them open."""
-        self._opened_runs: dict[AsyncWorker, set[str]] = {}  # of each worker that has not died
-        self._waiting_count = 0  # workers that wait for jobs
+        self._workers: list[_WorkerState] = []  # those that have not died
         self._first_ready = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def opened_runs(self) -> set[str]:
         """The runs that are open in a worker."""
-        return set().union(*self._opened_runs.values())
+        return set().union(*(state.opened_runs for state in self._workers))
 
     def start(self) -> None:
         """Start all workers; the runs are opened in the background."""
@@ -74,8 +75,8 @@ class EnginePool:
         while True:
             worker: AsyncWorker | None = None
             try:
-                worker = AsyncWorker(self._open_work, index)
-                await self._work(worker)
+                worker = AsyncWorker(self._open_work, index, MAX_BATCHES)
+                await self._work(_WorkerState(worker))
             except (WorkerDied, WorkerError, UserError) as error:
                 self.lost_runs.update(self.run_names)
                 if isinstance(error, UserError):
@@ -96,38 +97,52 @@ class EnginePool:
         if not self.failure.done():
             self.failure.set_exception(error)
 
-    async def _work(self, worker: AsyncWorker) -> None:
+    async def _work(self, state: "_WorkerState") -> None:
         """Answer jobs, and open runs while there are none, until the worker dies."""
-        opened_runs = self._opened_runs[worker] = set()
+        self._workers.append(state)
         last_batch_size = 0
         try:
             while True:
                 if last_batch_size > 1:
                     await asyncio.sleep(BATCH_WINDOW)
-                batch = self.queue.take(self._waiting_count + 1)
+                await state.finish_batches(state.max_batches - 1)
+                batch = self.queue.take(self._free_batches())
                 last_batch_size = len(batch)
                 needed_runs = [batch[0].options.run] if batch else self.run_names
-                unopened_run = next((name for name in needed_runs if name not in opened_runs), None)
+                unopened_run = next((name for name in needed_runs if name not in state.opened_runs), None)
                 if unopened_run is not None:
                     self.queue.resubmit(batch)  # other jobs may join them meanwhile
-                    await worker.call(OpenRun(unopened_run))  # however long it takes
-                    opened_runs.add(unopened_run)
-                    self.lost_runs.discard(unopened_run)
-                    if len(opened_runs) == len(self.run_names):
-                        self.metrics.gauges["nmt_engines_ready"] += 1
-                        self._first_ready.set()
+                    await self._open(state, unopened_run)
+                elif batch and batch[0].deaths and state.batches:  # others should not die with it
+                    self.queue.resubmit(batch)
+                    await state.finish_batches()
+                elif batch and batch[0].deaths:
+                    await self._translate(state.worker, batch)
                 elif batch:
-                    await self._translate(worker, batch)
+                    state.batches.add(asyncio.create_task(self._translate(state.worker, batch)))
                 else:
-                    self._waiting_count += 1
-                    try:
-                        await worker.wait_idle(self.queue.wait())
-                    finally:
-                        self._waiting_count -= 1
+                    await state.wait(self.queue.wait())
         finally:
-            del self._opened_runs[worker]
-            if len(opened_runs) == len(self.run_names):
+            self._workers.remove(state)
+            if len(state.opened_runs) == len(self.run_names):
                 self.metrics.gauges["nmt_engines_ready"] -= 1
+            state.worker.process.kill()
+            await asyncio.gather(*state.batches, return_exceptions=True)
+
+    def _free_batches(self) -> int:
+        """How many batches the workers that have opened all runs could take, and so the one that asks, too."""
+        ready = [state for state in self._workers if len(state.opened_runs) == len(self.run_names)]
+        return max(1, sum(state.max_batches - len(state.batches) for state in ready))
+
+    async def _open(self, state: "_WorkerState", run: str) -> None:
+        await state.finish_batches()
+        max_batches = await state.worker.call(OpenRun(run))  # however long it takes
+        state.max_batches = min(state.max_batches, max_batches)
+        state.opened_runs.add(run)
+        self.lost_runs.discard(run)
+        if len(state.opened_runs) == len(self.run_names):
+            self.metrics.gauges["nmt_engines_ready"] += 1
+            self._first_ready.set()
 
     async def _translate(self, worker: AsyncWorker, batch: list[Job]) -> None:
         task = TranslateBatch(batch[0].options, [job.text for job in batch])
@@ -155,20 +170,57 @@ class EnginePool:
         self.queue.resubmit([job for job in batch if job.deaths == 1])
 
 
+@dataclass(eq=False)
+class _WorkerState:
+    """A worker as the pool sees it."""
+
+    worker: AsyncWorker
+    max_batches: int = MAX_BATCHES
+    """How many it may translate at a time: as many as keep each of its engines busy."""
+    opened_runs: set[str] = field(default_factory=set)
+    batches: "set[asyncio.Task[None]]" = field(default_factory=set)
+    """Those that are being translated."""
+
+    async def finish_batches(self, remaining: int = 0) -> None:
+        """Wait until no more than so many are being translated; raises what they raised."""
+        while True:
+            for batch in [batch for batch in self.batches if batch.done()]:
+                self.batches.remove(batch)
+                batch.result()
+            if len(self.batches) <= remaining:
+                return
+            await asyncio.wait(self.batches, return_when=asyncio.FIRST_COMPLETED)
+
+    async def wait(self, arrival: Coroutine[Any, Any, None]) -> None:
+        """Wait for something to do, or for the end of a batch or of the process."""
+        waits = [asyncio.ensure_future(arrival), asyncio.ensure_future(self.worker.wait_until_ended())]
+        try:
+            await asyncio.wait([*waits, *self.batches], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            outcomes = await asyncio.gather(*waits, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, WorkerDied):
+                raise outcome
+
+
 @dataclass
 class EngineWork:
     """What a worker does: it opens runs, keeps every run that it has opened, and translates batches."""
 
     specs: dict[str, TranslatorSpec]
     reporter: Reporter
+    threads: int = 1
     opened: dict[str, Translator] = field(default_factory=dict)
     variants: dict[JobOptions, Translator] = field(default_factory=dict)
 
-    def __call__(self, task: OpenRun | TranslateBatch) -> list[Translation]:
-        """The translations of a batch; none for a run that is opened."""
+    def __call__(self, task: OpenRun | TranslateBatch) -> int | list[Translation]:
+        """The translations of a batch; of a run that is opened, how many batches at a time its engine should get."""
         if isinstance(task, OpenRun):
-            self._translator(JobOptions(task.run)).translate(["1"])  # a copied text: nothing is searched
-            return []
+            translator = self._translator(JobOptions(task.run))
+            translator.translate(["1"])  # a copied text: nothing is searched
+            return min(translator.engine.concurrent_searches, self.threads)
         return self._translator(task.options).translate(task.texts)
 
     def _translator(self, options: JobOptions) -> Translator:
@@ -195,4 +247,5 @@ def _make_variant(translator: Translator, options: JobOptions) -> Translator:
 def open_engine_work(specs: dict[str, TranslatorSpec], threads: int, quiet: bool, worker_index: int) -> EngineWork:
     """The work of a worker that computes in so many threads."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    return EngineWork({run: replace(spec, workers=threads) for run, spec in specs.items()}, Reporter(quiet=quiet))
+    specs = {run: replace(spec, workers=threads) for run, spec in specs.items()}
+    return EngineWork(specs, Reporter(quiet=quiet), threads)

@@ -69,6 +69,7 @@ class Inspector:
         """End the process."""
         if self._worker is not None:
             self._worker.kill()
+            self._worker = None
 
     async def _call(self, task: InspectSentence | AlignSentences) -> Any:
         """The result of a task; RequestError where it cannot be had."""
@@ -96,7 +97,7 @@ class Inspector:
                     return await self._worker.call(task, self.timeout)
                 except WorkerDied as death:
                     self.reporter.warning(f"the process for inspections died ({death}) and is replaced")
-                    self._worker = None
+                    await self.stop()
                 except UserError as error:
                     raise RequestError(400, f"Invalid request: {error}") from error
                 except WorkerError as error:

@@ -16,18 +16,19 @@ from nmt_cli.serving.jobs import OpenRun, TranslateBatch
 
 
 class StandIn:
-    """Translates to upper case; some words make it die, raise or sleep. Writes its batches to a file."""
+    """Translates to upper case; some words make it die, raise or sleep. Writes its batches to a file. Of a run that is
+    called "two at once" it should get two batches at a time."""
 
     def __init__(self, log: Path) -> None:
         self.log = log
 
-    def __call__(self, task: OpenRun | TranslateBatch) -> list[Translation]:
+    def __call__(self, task: OpenRun | TranslateBatch) -> int | list[Translation]:
         if isinstance(task, OpenRun):
             if task.run == "damaged":
                 raise UserError("damaged: no weights")
             if task.run == "too large":
                 raise RuntimeError("out of memory")
-            return []
+            return 2 if task.run == "two at once" else 1
         with open(self.log, "a") as file:
             file.write(f"{'|'.join(task.texts)}\n")
         for text in task.texts:
@@ -71,9 +72,9 @@ def fail_to_start(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     """Let the next processes not start, as where memory is short."""
     start_worker, failures = processes.start_worker, iter(range(times))
 
-    def start(*arguments: Any) -> Any:
+    def start(*arguments: Any, **options: Any) -> Any:
         if next(failures, None) is not None:
             raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
-        return start_worker(*arguments)
+        return start_worker(*arguments, **options)
 
     monkeypatch.setattr(processes, "start_worker", start)

@@ -192,6 +192,51 @@ def test_requests_that_arrive_while_a_worker_is_busy_are_one_batch(tmp_path: Pat
     assert (tmp_path / "log").read_text().splitlines()[-1] == "|".join(map(str, range(10)))
 
 
+def test_an_engine_that_can_gets_a_second_batch_while_it_translates_the_first(tmp_path: Path) -> None:
+    two_at_once = JobOptions("two at once")
+
+    async def check(pool: EnginePool) -> None:
+        while not pool.opened_runs:
+            await asyncio.sleep(0.01)
+        slow = jobs("sleep 60", options=two_at_once)
+        pool.queue.submit(slow)
+        for text in ("a", "b"):
+            group = jobs(text, options=two_at_once)
+            pool.queue.submit(group)
+            assert await result(group) == [text.upper()]
+        assert not slow.future.done()
+
+    with_pool(tmp_path / "log", check, ("two at once",))
+
+
+def test_requests_that_arrive_together_are_shared_among_the_batches_of_a_worker(tmp_path: Path) -> None:
+    async def check(pool: EnginePool) -> None:
+        while not pool.opened_runs:
+            await asyncio.sleep(0.01)
+        texts = ["sleep 0.5", "a", "b", "c"]
+        groups = [jobs(text, options=JobOptions("two at once")) for text in texts]
+        for group in groups:
+            pool.queue.submit(group)
+        assert [await result(group) for group in groups] == [[text.upper()] for text in texts]
+
+    with_pool(tmp_path / "log", check, ("two at once",))
+    assert sorted((tmp_path / "log").read_text().splitlines()) == ["b|c", "sleep 0.5|a"]
+
+
+@pytest.mark.slow
+def test_what_is_translated_beside_a_text_that_kills_its_worker_is_translated_in_the_next_one(tmp_path: Path) -> None:
+    two_at_once = JobOptions("two at once")
+
+    async def check(pool: EnginePool) -> None:
+        texts = ["sleep 1", "die", "sleep 1.5", "die", "a"]
+        groups = [jobs(text, options=two_at_once) for text in texts]
+        for group in groups:
+            pool.queue.submit(group)
+        assert [await result(group) for group in groups] == [["SLEEP 1"], 500, ["SLEEP 1.5"], 500, ["A"]]
+
+    with_pool(tmp_path / "log", check, ("two at once",))
+
+
 @pytest.mark.slow
 def test_a_text_that_kills_its_worker_fails_alone_after_a_second_try(tmp_path: Path) -> None:
     async def check(pool: EnginePool) -> None:
@@ -207,7 +252,7 @@ def test_an_idle_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
     async def check(pool: EnginePool) -> None:
         await results(pool, "a")
         assert pool.opened_runs == {"run"}
-        next(iter(pool._opened_runs)).process.kill()
+        pool._workers[0].worker.process.kill()
         while not pool.metrics.counts["nmt_worker_restarts_total"]:  # without a job for it
             await asyncio.sleep(0.01)
         assert (pool.opened_runs, pool.lost_runs) == (set(), {"run"})

@@ -64,6 +64,9 @@ def test_why_there_is_no_inspection_is_said(
             if failure is not None and not isinstance(task, OpenRun):
                 raise failure
 
+        def kill(self) -> None:
+            pass
+
     async def check() -> None:
         inspector = Inspector(partial(make_inspection_stand_in, Path()), Reporter(), 1.0)
         if failure is None:
