@@ -36,7 +36,8 @@ class TranslationUnit:
     prefix_ids: TokenIds = field(default_factory=list)
     given: str | None = None
     """Its translation where that needs no search: itself if it is copied, or sentences of the line's prefix."""
-    sentence_count: int = 1
+    sentences: Sequence[Piece] = ()
+    """The sentences that it holds, where it is more than one."""
     hidden: HiddenSpans | None = None
     """What of the segment must not change, where there is anything."""
     language_tag: str = ""
@@ -105,7 +106,7 @@ class LinePlanner:
         """A plan for each line; the sentences of all lines are tokenized together."""
         plans = [self._begin(line) for line in lines]
         groups_by_line = self._group([self._split(plan.line, self._source_splitter) for plan in plans])
-        joined_by_line = [[(self._join(group), len(group)) for group in groups] for groups in groups_by_line]
+        joined_by_line = [[(self._join(group), group) for group in groups] for groups in groups_by_line]
         texts = [
             plan.language_tag + self._model_form(piece)
             for plan, joined in zip(plans, joined_by_line, strict=True)
@@ -114,7 +115,7 @@ class LinePlanner:
         ]
         encoded = iter(self.tokenizers.source.encode(texts))
         for plan, joined in zip(plans, joined_by_line, strict=True):
-            for index, (piece, sentence_count) in enumerate(joined):
+            for index, (piece, sentences) in enumerate(joined):
                 if piece.is_copied:
                     segment = Segment(piece.text, piece.separator, is_copied=True)
                     plan.units.append(TranslationUnit(segment, given=segment.text))
@@ -122,7 +123,7 @@ class LinePlanner:
                 is_before_sentence = index + 1 < len(joined) and not joined[index + 1][0].is_copied
                 if is_before_sentence and not piece.separator:
                     piece = piece._replace(separator=" ")  # the target may need one where the source does not
-                self._add_units(plan, piece, next(encoded), sentence_count)
+                self._add_units(plan, piece, next(encoded), sentences)
             is_translated = any(unit.given is None for unit in plan.units)
             if (plan.language_tag or is_translated) and (warning := self.profile.tag_warning(plan.language_tag)):
                 plan.warnings.append(warning)
@@ -147,6 +148,24 @@ class LinePlanner:
                 changed.append((unit, unit.source_ids, hidden_spans))
                 unit.source_ids, unit.hidden = ids, None
         return changed
+
+    def written_sentences(self, units: Sequence[TranslationUnit]) -> int:
+        """How many sentences the translations of consecutive units have together."""
+        texts = [
+            self.casing.restore(unit.read_text, unit.written_text, unit.prefix) + unit.segment.separator
+            for unit in units
+        ]
+        return len(self._target_splitter.split("".join(texts)))
+
+    def single_sentences(self, plan: LinePlan, unit: TranslationUnit) -> LinePlan:
+        """A plan like that of the line with the sentences of a unit only, each by itself."""
+        single = LinePlan(unit.segment.text, plan.language_tag)
+        pieces = [piece if piece.separator else piece._replace(separator=" ") for piece in unit.sentences[:-1]]
+        pieces.append(unit.sentences[-1]._replace(separator=unit.segment.separator))
+        encoded = self.tokenizers.source.encode([plan.language_tag + self._model_form(piece) for piece in pieces])
+        for piece, ids in zip(pieces, encoded, strict=True):
+            self._add_units(single, piece, ids)
+        return single
 
     def translated_texts(self, line: str) -> list[str]:
         """The normalised pieces of a line, without its language tag, that are translated and not copied."""
@@ -240,7 +259,7 @@ class LinePlanner:
                 plan.warnings.append("the line is copied: its prefix was not used")
                 return
             plan.units.clear()
-            self._add_units(plan, piece, ids, 1)
+            self._add_units(plan, piece, ids)
         self._begin_with(plan, plan.units[0], self.normalizer(prefix))
 
     def _split(self, line: str, splitter: SentenceSplitter, spans: Sequence[str] | None = None) -> list[Piece]:
@@ -331,9 +350,9 @@ class LinePlanner:
         spans = tuple(span for piece in pieces for span in piece.spans)
         return Piece(self.normalizer(text), pieces[-1].separator, spans=spans)
 
-    def _add_units(self, plan: LinePlan, piece: Piece, ids: TokenIds, sentence_count: int) -> None:
+    def _add_units(self, plan: LinePlan, piece: Piece, ids: TokenIds, sentences: Sequence[Piece] = ()) -> None:
         """Add a unit for a piece, or several for one that is too long."""
-        limit = self.max_sentence_tokens if self.config.split == "sentences" and sentence_count == 1 else None
+        limit = self.max_sentence_tokens if self.config.split == "sentences" and len(sentences) < 2 else None
         if limit is not None and limit < len(ids) <= self.max_source_tokens:
             segments = split_at_clauses(piece.text, self.max_part_tokens or limit, self._count_tokens)
             if len(segments) > 1:
@@ -344,7 +363,7 @@ class LinePlanner:
                 )
                 return
         if len(ids) <= self.max_source_tokens or self.config.split == "none":
-            self._add_unit(plan, piece, ids, sentence_count)
+            self._add_unit(plan, piece, ids, sentences)
             return
         tag_tokens = len(self.tokenizers.source.encode([plan.language_tag])[0]) if plan.language_tag else 0
         segments = split_line(piece.text, max(1, self.max_source_tokens - tag_tokens), self._count_tokens)
@@ -371,20 +390,22 @@ class LinePlanner:
         plan.is_segmented |= unit_count > 1
         return unit_count
 
-    def _add_unit(self, plan: LinePlan, piece: Piece, ids: TokenIds, sentence_count: int = 1) -> None:
+    def _add_unit(self, plan: LinePlan, piece: Piece, ids: TokenIds, sentences: Sequence[Piece] = ()) -> None:
         """Add the unit of a piece, truncated to what the model reads; none for one without anything to translate."""
         plan.truncated_tokens += max(0, len(ids) - self.max_source_tokens)
         if piece.spans and (not ids or has_nothing_to_translate(piece.text)):
             plan.units.append(TranslationUnit(Segment(piece.unmasked, piece.separator), given=piece.unmasked))
         elif ids:
-            plan.units.append(self._searched_unit(plan, piece, ids, sentence_count))
+            plan.units.append(self._searched_unit(plan, piece, ids, sentences))
 
-    def _searched_unit(self, plan: LinePlan, piece: Piece, ids: TokenIds, sentence_count: int = 1) -> TranslationUnit:
+    def _searched_unit(
+        self, plan: LinePlan, piece: Piece, ids: TokenIds, sentences: Sequence[Piece] = ()
+    ) -> TranslationUnit:
         """A piece as a unit whose translation is searched for."""
         return TranslationUnit(
             Segment(piece.unmasked, piece.separator),
             ids[: self.max_source_tokens],
-            sentence_count=sentence_count,
+            sentences=sentences if len(sentences) > 1 else (),
             hidden=self.protector.hide(piece, plan.language_tag),
             language_tag=plan.language_tag,
         )
@@ -398,11 +419,12 @@ class LinePlanner:
                 if pieces[0].text != unit.given:
                     return len(pieces) == 1 and unit.given.startswith(pieces[0].text)
                 pieces = pieces[1:]
-            elif len(pieces) <= unit.sentence_count or index == len(plan.units) - 1:
+            elif len(pieces) <= max(1, len(unit.sentences)) or index == len(plan.units) - 1:
                 self._begin_with(plan, unit, self._join(pieces).unmasked)
                 return True
             else:
-                sentences, pieces = pieces[: unit.sentence_count], pieces[unit.sentence_count :]
+                count = max(1, len(unit.sentences))
+                sentences, pieces = pieces[:count], pieces[count:]
                 if any(piece.is_copied for piece in sentences):
                     return False
                 unit.given = self._join(sentences).unmasked

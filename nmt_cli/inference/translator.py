@@ -138,23 +138,46 @@ class Translator:
     def _search_plans(self, plans: list[LinePlan]) -> None:
         """Search for the units of the plans that need it, and repair what is degenerate (search.repair_degenerate).
 
-        Except with sampling, what must not change is first left in what the model reads, where it may have learned to
-        copy it; a unit whose translation has it exactly stays like that.
+        Except with sampling, sentences that were translated together are translated one by one where some are lost.
         """
-        units = [unit for plan in plans for unit in plan.searched_units]
         if self.config.sampling:
             self._draw(plans)
         else:
-            attempts = self.planner.read_verbatim(units)
-            self._search(units, self.config)
-            failed = []
-            for unit, source_ids, hidden in attempts:
-                if not self._is_exact(unit, hidden):
-                    unit.source_ids, unit.hidden = source_ids, hidden
-                    failed.append(unit)
-            self._search(failed, self.config)
+            self._search_verbatim([unit for plan in plans for unit in plan.searched_units])
         if self.config.repair_degenerate:
-            self._repair(units)
+            self._repair([unit for plan in plans for unit in plan.searched_units])
+        if not self.config.sampling:
+            self._find_lost_sentences(plans)
+
+    def _search_verbatim(self, units: Sequence[TranslationUnit]) -> None:
+        """Search for units. What must not change is first left in what the model reads, where it may have learned to
+        copy it; a unit whose translation has it exactly stays like that."""
+        attempts = self.planner.read_verbatim(units)
+        self._search(units, self.config)
+        failed = []
+        for unit, source_ids, hidden in attempts:
+            if not self._is_exact(unit, hidden):
+                unit.source_ids, unit.hidden = source_ids, hidden
+                failed.append(unit)
+        self._search(failed, self.config)
+
+    def _find_lost_sentences(self, plans: Sequence[LinePlan]) -> None:
+        """Translate sentences one by one where their translation together has fewer, if they then have more."""
+        losses = [
+            (plan, unit, self.planner.single_sentences(plan, unit))
+            for plan in plans
+            for unit in plan.units
+            if unit.hypotheses and not unit.prefix and self.planner.written_sentences([unit]) < len(unit.sentences)
+        ]
+        if not losses:
+            return
+        self._search_plans([single for _, _, single in losses])
+        for plan, unit, single in losses:
+            if self.planner.written_sentences(single.units) > self.planner.written_sentences([unit]):
+                place = next(index for index, other in enumerate(plan.units) if other is unit)
+                plan.units[place : place + 1] = single.units
+                plan.warnings += single.warnings
+                plan.is_segmented |= single.is_segmented
 
     def _draw(self, plans: list[LinePlan]) -> None:
         """Draw the samples of each unit, in such an order that the i-th ones of a line are a draw of the line.

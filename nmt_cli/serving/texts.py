@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
+from nmt_cli.data.numbers import missing_numbers
 from nmt_cli.data.protected_spans import find_spans
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
@@ -16,6 +17,7 @@ from nmt_cli.inference.lines import LINE_BREAKS
 from nmt_cli.inference.output import Candidate, Translation
 from nmt_cli.inference.segments import Segment, make_segments, spaced_translations
 
+MAX_NAMED_NUMBERS = 5
 SENTENCES_PER_JOB = 8  # of one line, about
 MAX_UNCUT_CHARACTERS = 300  # a line up to this is one piece, whatever sentences it has
 MAX_PIECE_CHARACTERS = 1_500  # more than a model reads at once, so that engines cut longer sentences, too
@@ -148,7 +150,29 @@ def join_text(lines: Sequence[TextLine], translations: Sequence[Translation], co
         for pair in _sentence_pairs(number, piece.text, translation)
     ]
     warnings = list(dict.fromkeys(warning for translation in translations for warning in translation.warnings))
+    warnings += _number_warnings(pieces, translations)
     return TranslatedText(list(dict.fromkeys(texts)), sentences, warnings, _mean_confidence(pieces, translations))
+
+
+def _number_warnings(pieces: Sequence[Segment], translations: Sequence[Translation]) -> list[str]:
+    """That the translations have other numbers, or one of them in words."""
+    missing: list[str] = []
+    added: list[str] = []
+    for piece, translation in zip(pieces, translations, strict=True):
+        if not translation.candidates:
+            continue
+        source = piece.text[len(translation.language_tag) :]
+        missing += missing_numbers(source, translation.text)
+        added += missing_numbers(translation.text, source)
+    sides = {"only in the text": missing, "only in the translation": added}
+    parts = [f"{_first(numbers)} {side}" for side, numbers in sides.items() if numbers]
+    return [f"check the numbers: {', '.join(parts)}"] if parts else []
+
+
+def _first(numbers: Sequence[str]) -> str:
+    distinct = list(dict.fromkeys(numbers))
+    more = ", ..." if len(distinct) > MAX_NAMED_NUMBERS else ""
+    return ", ".join(distinct[:MAX_NAMED_NUMBERS]) + more
 
 
 def _join_lines(lines: Sequence[TextLine], translations: list[str]) -> str:

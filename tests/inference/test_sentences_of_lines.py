@@ -86,6 +86,54 @@ def test_sentences_go_together_as_far_as_the_training_text_has_them_together(tok
     assert packed[0] == "A dog sees. A man reads." and len(packed) == 3
 
 
+class Forgetful(Echo):
+    """Writes only the first of several sentences, and `merged` in place of a sentence that it is given alone."""
+
+    def __init__(self, tokenizer: TextTokenizer, merged: str | None = None) -> None:
+        super().__init__()
+        (stop,) = set(tokenizer.encode(["A dog."])[0][-1:])
+        self.stop, self.merged = stop, None if merged is None else tokenizer.encode([merged])[0]
+        self.sources: list[list[int]] = []
+
+    def search(self, sources: list[list[int]], config: Any, prefixes: Any = None) -> list[list[Hypothesis]]:
+        self.sources += sources
+        cut = [source[: source.index(self.stop) + 1] for source in sources]
+        if self.merged is not None:
+            cut = [self.merged if ids == source else ids for ids, source in zip(cut, sources, strict=True)]
+        return super().search(cut, config, prefixes)
+
+
+@pytest.mark.parametrize(
+    "merged, expected", [(None, "A dog sees. A man reads.  Who."), ("A man", "A dog sees.  A man")]
+)
+def test_where_a_translation_of_several_sentences_has_fewer_they_are_translated_one_by_one(
+    merged: str | None, expected: str, tokenizer: TextTokenizer
+) -> None:
+    profile = TextProfile("en", "de", lengths=LineLengths({2: 1}, {0.95: 1000}))
+    translator = echo(tokenizer, profile)
+    translator.engine = engine = Forgetful(tokenizer, merged)
+    (translation,) = translator.translate(["A dog sees. A man reads.  Who."])
+    assert translation.text == expected
+    assert len(engine.sources) == 4
+    assert len(translation.sentences) == (3 if merged is None else 2)
+
+
+def test_sentences_whose_translation_together_has_as_many_are_translated_together_only(
+    tokenizer: TextTokenizer,
+) -> None:
+    searched: list[int] = []
+
+    class Counting(Echo):
+        def search(self, sources: list[list[int]], config: Any, prefixes: Any = None) -> list[list[Hypothesis]]:
+            searched.append(len(sources))
+            return super().search(sources, config, prefixes)
+
+    translator = echo(tokenizer, TextProfile("en", "de", lengths=LineLengths({2: 1}, {0.95: 1000})))
+    translator.engine = Counting()
+    assert translator.translate(["A dog sees. A man reads."])[0].text == "A dog sees. A man reads."
+    assert searched == [1]
+
+
 @pytest.mark.parametrize(
     "line", ["7", "http://www.example.org/a", "someone@example.org", "😀", "…", "1 2 3", "- 7", "7 | 8", "\u2192"]
 )

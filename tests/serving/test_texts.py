@@ -119,6 +119,29 @@ def test_alternatives_of_a_text_are_its_best_combinations() -> None:
 
 
 @pytest.mark.parametrize(
+    "translations, warnings",
+    [
+        (["Auf 9,5 bar.", "<3> 2"], []),
+        (["Auf 55 bar.", "2"], ["check the numbers: 9.5 only in the text, 55 only in the translation"]),
+        (["Auf bar.", "2"], ["check the numbers: 9.5 only in the text"]),
+        (["9,5", "2 3 4 5 6 7 8"], ["check the numbers: 3, 4, 5, 6, 7, ... only in the translation"]),
+        (["9,5", None], []),
+    ],
+)
+def test_numbers_that_a_translation_changes_are_named(translations: list[str | None], warnings: list[str]) -> None:
+    tags = ["", "<3> "]
+    joined = join_text(
+        PLANNER.plan("Set it to 9.5 bar.\n<3> 2"),
+        [
+            Translation([] if text is None else [Candidate(text.removeprefix(tag), 0.0, 0.0)], language_tag=tag)
+            for text, tag in zip(translations, tags, strict=True)
+        ],
+        1,
+    )
+    assert joined.warnings == warnings
+
+
+@pytest.mark.parametrize(
     "markup, text",
     [
         ("a <b>bold</b> word", "a bold word"), ("<p>one</p><p>two</p>", "one\ntwo"),
