@@ -5,7 +5,8 @@ Trenkle 1994 rank such n-grams; here a text has their mean log probability). Two
 side: that mean, and by how much it is higher than the mean under the other side. Both are compared with what is usual
 for texts of that length on that side, in robust standard deviations, and added: a text of the other side fails both, a
 third language the first one above all. Texts that fit badly are left out and the rest is counted again, so that a noisy
-corpus does not teach its noise.
+corpus does not teach its noise. In a repetitive corpus, whose texts are unusually alike, that leaves out whole
+templates; those that are frequent enough are counted once more in the end.
 """
 
 import base64
@@ -33,6 +34,8 @@ FIT_ROUNDS = 4
 FIRST_SHARE = 0.7  # of the pairs that the second round learns from: those that fit best
 MAX_MISFIT = 5.0  # standard deviations, beyond which a pair is not learned from
 MIN_VARIANCE = 0.25  # of both numbers: sentences of one template are so alike that others would look foreign
+REPETITIVE_VARIANCE = 0.2  # of the mean log probability of texts; that of captions is 0.24 to 0.29
+TEMPLATE_MARGIN = 1.5  # by how much that of a template may be below the median, where all texts are counted
 MIN_LEARNED = 0.5  # share of the texts that fit: with fewer, nobody knows which half is noise
 MIN_SUBJECT_PAIRS = 20  # of neighbours that may be about another subject than the rest of the corpus
 MAX_OFF_SIDE = 0.1  # share of them that is likelier in the other language
@@ -115,21 +118,41 @@ class LanguageModel:
         )
         if usable.sum() < MIN_PAIRS:
             return None
-        used, model = usable, None
+        used, model, first_fits = usable, None, None
         for share in (FIRST_SHARE, *[1.0] * (FIT_ROUNDS - 1)):
             if used.sum() < MIN_LEARNED * usable.sum():
                 return None
-            model = cls(languages, [grams.counts(used) for grams in sides])
-            fits = [model._fit_of(grams, side, used) for side, grams in enumerate(sides)]
-            own, advantage = (
-                [Usual.of(fit[which][used], grams.lengths[used]) for fit, grams in zip(fits, sides, strict=True)]
-                for which in (0, 1)
-            )
-            model = replace(model, own=own, advantage=advantage)
+            model, fits = cls._count(languages, sides, used)
+            first_fits = first_fits or fits
             misfit = np.maximum(*(model._misfit(*fits[side], grams, side) for side, grams in enumerate(sides)))
-            is_on_its_side = (fits[0][1] > 0) & (fits[1][1] > 0)
-            used = usable & is_on_its_side & (misfit < min(MAX_MISFIT, np.quantile(misfit, share)))
+            used = usable & _is_on_its_side(fits) & (misfit < min(MAX_MISFIT, np.quantile(misfit, share)))
+        if model is not None and first_fits is not None and model._is_repetitive(sides):
+            is_template = usable & _is_on_its_side(first_fits)
+            for own, _ in first_fits:
+                is_template &= own >= np.median(own[used]) - TEMPLATE_MARGIN
+            model, _ = cls._count(languages, sides, used | is_template)
         return model
+
+    @classmethod
+    def _count(
+        cls, languages: tuple[str, str], sides: Sequence[NGrams], used: Flags
+    ) -> tuple[Self, list[tuple[Floats, Floats]]]:
+        """The model of the texts that are used, and how all texts fit it: see `_fit_of`."""
+        model = cls(languages, [grams.counts(used) for grams in sides])
+        fits = [model._fit_of(grams, side, used) for side, grams in enumerate(sides)]
+        own, advantage = (
+            [Usual.of(fit[which][used], grams.lengths[used]) for fit, grams in zip(fits, sides, strict=True)]
+            for which in (0, 1)
+        )
+        return replace(model, own=own, advantage=advantage), fits
+
+    def _is_repetitive(self, sides: Sequence[NGrams]) -> bool:
+        """Whether the texts of a side are so alike that the rounds leave out whole templates, which then look foreign
+        because nothing of them is counted."""
+        variances = [
+            usual.variance_at(float(np.median(grams.lengths))) for usual, grams in zip(self.own, sides, strict=True)
+        ]
+        return min(variances) < REPETITIVE_VARIANCE
 
     def judge(self, texts: Sequence[str], side: int) -> tuple[Floats, Floats]:
         """By how many standard deviations each text fits its side worse than texts do, and the log odds that it is of
@@ -216,6 +239,13 @@ class LanguageModel:
         own, advantage = ([Usual.from_record(usual) for usual in record[key]] for key in ("own", "advantage"))
         first, second = map(_unpack, record["counts"])
         return cls((source, target), (first, second), (own[0], own[1]), (advantage[0], advantage[1]))
+
+
+def _is_on_its_side(fits: Sequence[tuple[Floats, Floats]]) -> Flags:
+    """Whether both texts of a pair are likelier on their own side."""
+    (_, source_advantage), (_, target_advantage) = fits
+    is_on_its_side: Flags = (source_advantage > 0) & (target_advantage > 0)
+    return is_on_its_side
 
 
 def _log_odds(advantage: Floats, grams: NGrams) -> Floats:

@@ -53,6 +53,10 @@ class Usual:
         result: Floats = (values - self.mean[0] - self.mean[1] * inverse) / np.sqrt(np.maximum(variance, min_variance))
         return result
 
+    def variance_at(self, length: float) -> float:
+        """The variance of the texts of a length."""
+        return self.variance[0] + self.variance[1] / max(length, 1.0)
+
 
 def _line(xs: Floats, ys: Floats) -> tuple[float, float]:
     """The intercept and the slope of the least-squares line; a constant where all xs are the same."""

@@ -119,6 +119,29 @@ def test_the_templates_of_a_repetitive_text_are_not_taken_for_another_language(s
     assert share_dropped(model, sources[:200], third[:200]) > 0.98
 
 
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_rare_templates_of_a_repetitive_text_are_no_other_language(share: float, sides: tuple[list[str], ...]) -> None:
+    """Ten frequent templates, and eight with a twenty-seventh of the pairs each, which the first round leaves out."""
+    draw = random.Random(7)
+    templates = [[" ".join(line.split()[:4]) for line in (side[k] for side in sides)] for k in range(18)]
+    names = [line.split()[0] for line in sides[2][:6]]
+    pairs = []
+    for _ in range(PAIRS):
+        number = draw.randrange(10, 18) if draw.random() < 0.3 else draw.randrange(10)
+        name = draw.choice(names)
+        pairs.append([*(f"{words} {name} {words}" for words in templates[number][:2]), str(number)])
+    sources, targets, numbers = (list(texts) for texts in zip(*pairs, strict=True))
+    is_noise = [draw.random() < share for _ in pairs]
+    noisy = [sides[2][k] if is_noise[k] else target for k, target in enumerate(targets)]
+    model = LanguageModel.fit(LANGUAGES, sources, noisy)
+    assert model is not None
+    rare = [k for k, number in enumerate(numbers) if int(number) >= 10 and not is_noise[k]]
+    assert share_dropped(model, [sources[k] for k in rare], [targets[k] for k in rare]) < 0.02
+    if share:
+        foreign = [k for k, noise in enumerate(is_noise) if noise]
+        assert share_dropped(model, [sources[k] for k in foreign], [noisy[k] for k in foreign]) > 0.9
+
+
 def test_a_language_may_be_a_third_one_where_only_one_side_has_its_letters(
     sides: tuple[list[str], ...], subject: tuple[list[str], list[str]]
 ) -> None:
