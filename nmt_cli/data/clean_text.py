@@ -3,14 +3,16 @@
 Neither the model nor the tokenizer is trained on held-out pairs.
 """
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Collection, Iterator
+from itertools import groupby, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmt_cli.data import SIDES
+from nmt_cli.data.language_tags import split_tag
 from nmt_cli.data.overlap import hash_text
 from nmt_cli.errors import DataError
 
@@ -22,7 +24,7 @@ SMALL_HELD_OUT_FRACTION, FEW_HELD_OUT_PAIRS = 0.05, 200  # where 1 % would be fe
 class CleanText:
     """clean.source.txt and clean.target.txt in `folder`; `held_out` counts lines from 0."""
 
-    def __init__(self, folder: Path, held_out: frozenset[int]) -> None:
+    def __init__(self, folder: Path, held_out: frozenset[int] = frozenset()) -> None:
         self.folder, self.held_out = folder, held_out
 
     def pairs(self) -> Iterator[tuple[tuple[str, str], bool]]:
@@ -54,34 +56,48 @@ def held_out_count(pair_count: int) -> int:
     return max(1, min(MAX_HELD_OUT_PAIRS, max(int(pair_count * HELD_OUT_FRACTION), few)))
 
 
-def draw_held_out(keys: NDArray[np.uint64], *, unrepeated_only: bool) -> frozenset[int]:
-    """Indices of the pairs to hold out: those with the smallest of the `keys` that `source_keys` gives.
+class SourceKeys(NamedTuple):
+    """Two numbers for the source of each clean pair, as if drawn at random, but the same for the same seed and text."""
+
+    texts: NDArray[np.uint64]  # of the source without its language tag
+    lines: NDArray[np.uint64]  # of the whole source; the same array where there are no tags
+
+
+def draw_held_out(keys: SourceKeys, *, unrepeated_only: bool) -> frozenset[int]:
+    """Indices of the pairs to hold out: those with the smallest keys of the text.
 
     They depend on the sources alone, so that texts which share most of their pairs hold out almost the same ones. With
-    `unrepeated_only` they are pairs whose source no other pair has; none if there are none. DataError if no pair would
-    be left. Takes up to 30 bytes per pair.
+    `unrepeated_only` a text is held out with all of its tags, which may be more pairs than `held_out_count` where
+    there would be none otherwise, and only if no two of its pairs have the same one; none if there are none. DataError
+    if no pair would be left. Takes up to 30 bytes per pair.
     """
-    if len(keys) < 2:
+    pair_count = len(keys.texts)
+    if pair_count < 2:
         raise DataError("corpus.train: one pair is too few to hold out development text")
-    candidates = np.sort(keys)
-    if unrepeated_only:
-        differs = np.concatenate([[True], candidates[1:] != candidates[:-1], [True]])
-        candidates = candidates[differs[1:] & differs[:-1]]
-    count = held_out_count(len(keys))
-    chosen = candidates[:count]
-    if not len(chosen):
-        return frozenset()
-    indices = np.flatnonzero(keys <= chosen[-1])
-    indices = indices[np.isin(keys[indices], chosen)]
-    return frozenset(indices[np.argsort(keys[indices], kind="stable")][:count].tolist())
+    count = held_out_count(pair_count)
+    order = np.argsort(keys.texts, kind="stable")
+    if not unrepeated_only:
+        return frozenset(order[:count].tolist())
+    held_out: list[int] = []
+    for _, group in groupby(map(int, order), key=keys.texts.__getitem__):
+        indices = list(group)
+        if len(indices) == pair_count or len({*keys.lines[indices].tolist()}) < len(indices):
+            continue
+        if held_out and len(held_out) + len(indices) > count:
+            break
+        held_out += indices
+    return frozenset(held_out)
 
 
-def source_keys(folder: Path, seed: int) -> NDArray[np.uint64]:
-    """A number for the source of each clean pair, as if drawn at random, but the same for the same seed and source."""
-    hashes = bytearray()
+def source_keys(folder: Path, seed: int, tags: Collection[str]) -> SourceKeys:
+    """The keys of the clean pairs, whose sources may begin with one of the tags."""
+    texts, lines = bytearray(), bytearray()
     for line in read_written_lines(folder, CLEAN_TEXT_NAME, "source"):
-        hashes += hash_text(f"{seed}\n{line}")
-    return np.frombuffer(hashes, dtype=np.uint64)
+        texts += hash_text(f"{seed}\n{split_tag(line, tags)[1]}")
+        if tags:
+            lines += hash_text(f"{seed}\n{line}")
+    text_keys = np.frombuffer(texts, dtype=np.uint64)
+    return SourceKeys(text_keys, np.frombuffer(lines, dtype=np.uint64) if tags else text_keys)
 
 
 def read_written_lines(folder: Path, name: str, side: str) -> Iterator[str]:

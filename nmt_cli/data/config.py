@@ -56,7 +56,7 @@ class CorpusConfig(Section):
     drop_overlap: Literal["pairs", "sources", "none"] = "pairs"
     """Drop training pairs that are also in the development or test text (pairs), or that have a source from it
     (sources); none: only count them. Unless none, development pairs are held out only if no other pair has their
-    source."""
+    source, or they are all pairs with it, each with another language tag."""
     max_bad_rows: float = Field(default=0.01, ge=0, le=1)
     """Share of the rows of a text that may be unusable (no tab, blank, not JSON, not UTF-8, ...): they are dropped and
     counted; it is an error if there are more than this share and more than 10."""

@@ -9,6 +9,7 @@ from nmt_cli.data.filtering.rules import FILTER_KEYS
 from nmt_cli.data.overlap import OverlapCount, held_out_warning
 from nmt_cli.data.prepared.build import PreparationSettings, prepare
 from nmt_cli.data.prepared.fingerprint import (
+    HELD_OUT_BY_SOURCE,
     HELD_OUT_KEY,
     HashCache,
     build_identity,
@@ -24,6 +25,7 @@ from nmt_cli.data.prepared.store import PreparedData, read_manifest
 from nmt_cli.data.sources.bad_rows import dropped_rows
 from nmt_cli.data.sources.base import MissingTextError
 from nmt_cli.data.sources.corpus import Corpus, fetch_corpus, search_folders
+from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.errors import RunError, pluralize
 from nmt_cli.fs import delete_stale_scratch
 from nmt_cli.recipe.loader import Recipe, load_run_recipe
@@ -91,9 +93,7 @@ def prepare_recipe(
     existing = find_prepared(store, identity["fingerprint"]) if started_data is None else started_data.check(identity)
     if existing is not None:
         data = PreparedData(existing)
-        made_for = existing.name.removesuffix(f"-{data.fingerprint}")
-        reason = "" if made_for == recipe.name else f" (made for {made_for}: the same text, prepared in the same way)"
-        reporter.info(f"prepared data are up to date: {existing}{reason}")
+        _report_reuse(data, recipe, reporter, is_resumed=started_run is not None)
     else:
         changed_inputs = describe_changes(store, recipe.name, identity)
         if changed_inputs:
@@ -104,8 +104,21 @@ def prepare_recipe(
         report_preparation(data, reporter)
     save_hash_cache(cached_hashes, store)
     if base_run is not None and started_run is None:
-        _report_shared_text(data, corpus, cached_hashes, base_run, reporter)
+        _report_shared_text(PreparationResult(data, recipe), corpus, cached_hashes, base_run, reporter)
     return PreparationResult(data, recipe)
+
+
+def _report_reuse(data: PreparedData, recipe: Recipe, reporter: Reporter, *, is_resumed: bool) -> None:
+    """Say which data are used, and what a new run should know of them."""
+    made_for = data.folder.name.removesuffix(f"-{data.fingerprint}")
+    reason = "" if made_for == recipe.name else f" (made for {made_for}: the same text, prepared in the same way)"
+    reporter.info(f"prepared data are up to date: {data.folder}{reason}")
+    if not is_resumed and len(_tags_in_keys(data.manifest, data.folder, recipe)) > 1:
+        reporter.warning(
+            f"{data.folder}: was prepared when a sentence could be held out and be in training under another language "
+            "tag, too, so that scores of the development text may be too good: delete this folder to prepare anew; "
+            "runs that were started with it cannot be resumed then"
+        )
 
 
 @dataclass(frozen=True)
@@ -141,16 +154,28 @@ class _StartedData:
         )
 
 
+def _tags_in_keys(manifest: dict[str, Any], folder: Path, recipe: Recipe) -> tuple[str, ...]:
+    """The tags that pairs were held out with, so that a sentence with two of them was two texts; none today."""
+    if manifest.get(HELD_OUT_KEY) != HELD_OUT_BY_SOURCE:
+        return ()
+    return TextProfile.load(folder, recipe.corpus).language_tags
+
+
 def _report_shared_text(
-    data: PreparedData, corpus: Corpus, hash_cache: HashCache, base_run: BaseRun, reporter: Reporter
+    prepared: PreparationResult, corpus: Corpus, hash_cache: HashCache, base_run: BaseRun, reporter: Reporter
 ) -> None:
     """Warn of a training file of which the base run was trained on pairs that are held out now."""
     if corpus.dev or not (base_run.folder.path / "manifest.json").is_file():
         return
     base_manifest, base_seed = base_run.folder.read_json("manifest.json"), base_run.recipe.corpus.seed
-    same_draw = base_manifest.get(HELD_OUT_KEY) == data.manifest[HELD_OUT_KEY]
-    if same_draw and base_seed == data.manifest["corpus"]["seed"]:
-        share, base_share = (_held_out_share(manifest) for manifest in (data.manifest, base_manifest))
+    manifest = prepared.data.manifest
+    same_draw = base_manifest.get(HELD_OUT_KEY) == manifest[HELD_OUT_KEY] or (
+        HELD_OUT_KEY in base_manifest
+        and not _tags_in_keys(base_manifest, base_run.folder.path, base_run.recipe)
+        and not _tags_in_keys(manifest, prepared.data.folder, prepared.recipe)
+    )
+    if same_draw and base_seed == manifest["corpus"]["seed"]:
+        share, base_share = _held_out_share(manifest), _held_out_share(base_manifest)
         if share <= SIMILAR_SHARES * base_share:
             return
     base_hashes = {entry["sha256"] for entry in base_manifest.get("inputs", [])}

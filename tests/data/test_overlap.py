@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt_cli.data.clean_text import draw_held_out
+from nmt_cli.data.clean_text import SourceKeys, draw_held_out
 from nmt_cli.data.cleaning import OVERLAP, CorpusCleaner
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.language_tags import leading_tag
 from nmt_cli.data.overlap import EvaluationText, OverlapCount
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.sources.base import RawPair
@@ -110,13 +111,77 @@ def test_texts_that_share_most_pairs_hold_out_almost_the_same_ones(tmp_path: Pat
     assert [len(sources) for sources in drawn] == [20, 20] and len(drawn[0] & drawn[1]) >= 15
 
 
+def sentences(data: PreparedData, name: str) -> set[str]:
+    return {line.removeprefix(leading_tag(line)).strip() for line in side_lines(data, name, "source")}
+
+
+TAGGED = [(f"<2{tag}> s {n}", f"{tag} {n}") for tag in ("de", "fr", "nl") for n in range(200)]
+TAGGED += [(f"<2de> thanks {n % 3}", f"de thanks {n}") for n in range(9)]
+TAGGED += [(f"<2fr> thanks {n}", f"fr thanks {n}") for n in range(3)]
+
+
+@pytest.mark.parametrize("modulus", [1, 2, 3])
+def test_a_sentence_is_held_out_or_in_training_whatever_tags_it_has(modulus: int, tmp_path: Path) -> None:
+    """All sentences with all tags, half of them, or each with two of the three."""
+    pairs = [pair for index, pair in enumerate(TAGGED) if modulus == 1 or index % modulus or index >= 600]
+    data = prepared(tmp_path, pairs)
+    held_out = list(side_lines(data, "dev", "source"))
+    assert 0.04 * len(pairs) <= len(held_out) == data.manifest["held_out"] <= 0.05 * len(pairs)
+    assert len(held_out) + data.manifest["train"] == len(pairs)
+    assert {leading_tag(source) for source in held_out} == {"<2de>", "<2fr>", "<2nl>"}
+    assert not sentences(data, "dev") & sentences(data, "train")
+    assert not any("thanks" in source for source in held_out)  # one of its sources is that of several pairs
+
+
+def test_tags_that_a_recipe_declares_hide_no_sentence(tmp_path: Path) -> None:
+    for name in ("de", "fr"):
+        (tmp_path / f"{name}.ab").write_text("".join(f"s {n}\n" for n in range(200)))
+        (tmp_path / f"{name}.ba").write_text("".join(f"{name} {n}\n" for n in range(200)))
+    train = [{"name": "de", "tag": "<2de>"}, {"name": "fr", "tag": "<BT>"}]
+    data = prepared(tmp_path, [], train=train)
+    assert len(list(side_lines(data, "dev", "source"))) == 20 and len(sentences(data, "dev")) == 10
+    assert not sentences(data, "dev") & sentences(data, "train")
+
+
+def test_text_without_tags_holds_out_the_pairs_that_it_always_did(tmp_path: Path) -> None:
+    pairs = [(f"s {n % 150}", f"t {n}") for n in range(200)]
+    drawn = {"pairs": [50, 63, 73, 78, 83, 87, 91, 94, 138, 144], "none": [35, 48, 49, 50, 63, 73, 138, 185, 198, 199]}
+    for drop_overlap, numbers in drawn.items():
+        data = prepared(tmp_path, pairs, drop_overlap=drop_overlap)
+        assert list(side_lines(data, "dev", "target")) == [f"t {number}" for number in numbers]
+        assert data.manifest["held_out_by"] == "hash of seed and source"
+
+
+def source_keys(*lines: int, of_texts: list[int] | None = None) -> SourceKeys:
+    texts = [*lines] if of_texts is None else of_texts
+    return SourceKeys(np.array(texts, np.uint64), np.array(lines, np.uint64))
+
+
 @pytest.mark.parametrize("unrepeated_only", [False, True])
 def test_the_smallest_keys_are_held_out_and_no_more_than_asked_for(unrepeated_only: bool) -> None:
-    keys = np.array([*range(1000, 1036), 7, 3, 3, 3], dtype=np.uint64)  # 5 % of 40
+    keys = source_keys(*range(1000, 1036), 7, 3, 3, 3)  # 5 % of 40
     assert draw_held_out(keys, unrepeated_only=unrepeated_only) == ({36, 0} if unrepeated_only else {37, 38})
-    assert draw_held_out(np.zeros(40, np.uint64), unrepeated_only=unrepeated_only) == (
+    assert draw_held_out(source_keys(*[0] * 40), unrepeated_only=unrepeated_only) == (
         set() if unrepeated_only else {0, 1}
     )
+
+
+@pytest.mark.parametrize(
+    ("texts", "lines", "expected"),
+    [
+        ([3, 2, 2, 1, 1], [0, 1, 2, 3, 3], {1, 2}),  # 1 has a source of two pairs
+        ([3, 2, 2, 1], [0, 1, 2, 3], {3}),  # a third pair would be more than 5 % of 40, and half of 2 is not held out
+        ([2, 2, 2], [0, 1, 2], {0, 1, 2}),  # more than 5 %, but there would be none
+    ],
+)
+def test_a_text_is_held_out_with_all_its_tags(texts: list[int], lines: list[int], expected: set[int]) -> None:
+    others = range(1000, 1040 - len(texts))
+    keys = source_keys(*lines, *others, of_texts=[*texts, *others])
+    assert draw_held_out(keys, unrepeated_only=True) == expected
+
+
+def test_one_text_with_several_tags_is_not_held_out_as_a_whole() -> None:
+    assert draw_held_out(source_keys(1, 2, 3, of_texts=[1, 1, 1]), unrepeated_only=True) == set()
 
 
 def test_preparing_says_what_it_counted_whatever_the_number_of_processes(tmp_path: Path) -> None:

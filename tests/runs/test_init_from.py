@@ -354,6 +354,33 @@ def test_held_out_pairs_that_the_base_run_was_trained_on_are_warned_of(
     assert (warning in capsys.readouterr().err) == is_warned_of
 
 
+@pytest.mark.parametrize(
+    ("base_tags", "base_rule", "is_warned_of"),
+    [
+        (("<2de>",), "hash of seed and source", True),
+        (("<2de>",), "hash of seed and source without its tag", False),
+        ((), "hash of seed and source", False),
+    ],
+)
+def test_a_base_run_whose_pairs_were_held_out_by_sources_with_their_tags_held_out_others(
+    base_tags: tuple[str, ...], base_rule: str, is_warned_of: bool, base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [line for line in (base.parent / "text/train.ab").read_text().splitlines() for _ in range(2)]
+    text = "".join(f"<2{'fr' if index % 2 else 'de'}> {line}\n" for index, line in enumerate(lines))
+    (base.parent / "text/domain.ab").write_text(text)
+    (base.parent / "text/domain.ba").write_text(text.replace("<2", "").replace(">", ""))
+    data = prepare_recipe(tuned(base.parent, corpus__dev=None, corpus__train="domain"), QUIET).data
+    assert data.manifest["held_out_by"] == "hash of seed and source without its tag"
+    profile = json.loads((base / "text.json").read_text())
+    (base / "text.json").write_text(json.dumps(profile | {"language_tags": base_tags}))
+    counts = {key: data.manifest[key] for key in ("inputs", "train", "splits")}
+    manifest = json.loads((base / "manifest.json").read_text()) | counts
+    (base / "manifest.json").write_text(json.dumps(manifest | {"held_out_by": base_rule}))
+    capsys.readouterr()
+    prepare_recipe(tuned(base.parent, corpus__dev=None, corpus__train="domain"), QUIET)
+    assert ("was trained on domain.ab, too" in capsys.readouterr().err) == is_warned_of
+
+
 def test_a_base_run_with_a_damaged_best_checkpoint_is_warned_of(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (RunFolder(base).checkpoints.best().folder / "model.safetensors").write_bytes(b"x")
     train(tuned(base.parent, training__updates=1), base.parent / "tuned", QUIET)

@@ -178,3 +178,43 @@ def test_a_run_from_before_pairs_were_held_out_by_source_is_refused_once_its_dat
     with pytest.raises(RunError, match=r"was started with prepared data 0{12}, these are") as refused:
         train(build_recipe(content), toy / "run", Reporter(quiet=True), resume=True)
     assert refused.value.hint.startswith("its prepared data are gone, and this version holds other pairs out")
+
+
+def write_tagged(folder: Path, name: str = "train") -> None:
+    """The same sentences with two tags."""
+    lines = [f"{' '.join(SYLLABLES[n % 7 :])} {n}" for n in range(60)]
+    (folder / f"{name}.ab").write_text("".join(f"<2{tag}> {line}\n" for tag in ("de", "fr") for line in lines))
+    (folder / f"{name}.ba").write_text("".join(f"{tag} {line}\n" for tag in ("de", "fr") for line in lines))
+
+
+def test_data_that_were_held_out_by_sources_with_their_tags_are_used_and_warned_of(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tagged(toy / "text")
+    recipe = build_recipe(toy_content(toy / "text") | {"corpus": toy_content(toy / "text")["corpus"] | {"dev": None}})
+    folder = prepare_recipe(recipe, Reporter(quiet=True)).data.folder
+    assert read_json(folder / "manifest.json")["held_out_by"] == "hash of seed and source without its tag"
+    assert prepare(toy, dev=None)[0].startswith("prepared data are up to date")
+    assert "under another language tag" not in capsys.readouterr().err
+    manifest = read_json(folder / "manifest.json")
+    write_json(folder / "manifest.json", manifest | {"held_out_by": "hash of seed and source"})
+    assert prepare_recipe(recipe, Reporter(quiet=True)).data.folder == folder
+    message = f"{folder}: was prepared when a sentence could be held out and be in training under another language tag"
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_whose_pairs_were_held_out_by_sources_with_their_tags_is_resumed_only_with_its_data(toy: Path) -> None:
+    write_tagged(toy / "text")
+    content = in_float32(toy_content(toy / "text", updates=1, samples=0))
+    content["corpus"]["dev"] = None
+    train(build_recipe(content), toy / "run", Reporter(quiet=True))
+    (folder,) = (toy / "prepared").glob("toy-*")
+    for path in (toy / "run/manifest.json", folder / "manifest.json"):
+        write_json(path, read_json(path) | {"held_out_by": "hash of seed and source"})
+    content["training"]["updates"] = 2
+    assert train(build_recipe(content), toy / "run", Reporter(quiet=True), resume=True).state.update == 2
+    shutil.rmtree(folder)
+    content["training"]["updates"] = 3
+    with pytest.raises(RunError, match=r"prepared anew they differ \(held_out_by was hash of seed and source, is "):
+        train(build_recipe(content), toy / "run", Reporter(quiet=True), resume=True)

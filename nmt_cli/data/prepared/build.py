@@ -21,6 +21,7 @@ from nmt_cli.data.letter_case import Truecaser, learn_capitals_words
 from nmt_cli.data.list_marks import learn_list_marks
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import decoded_pairs, read_evaluation_texts
+from nmt_cli.data.prepared.fingerprint import HELD_OUT_BY_UNTAGGED_SOURCE, HELD_OUT_KEY
 from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, SequenceStore, SplitText
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
 from nmt_cli.data.sentences.abbreviations import learn_words
@@ -137,9 +138,9 @@ class _Preparation:
         pair_count = clean_ranges[-1].end
         if pair_count == 0:
             raise self._no_pair_left()
-        clean_text = CleanText(self.folder, self._choose_held_out())
-        sample = (clean_text.sample(side, MAX_PROFILE_LINES) for side in SIDES)
+        sample = (CleanText(self.folder).sample(side, MAX_PROFILE_LINES) for side in SIDES)
         self.tags = find_language_tags(zip(*sample, strict=True), self.settings.corpus.tags)
+        clean_text = CleanText(self.folder, self._choose_held_out())
         tokenizers = self._obtain_tokenizers(clean_text)
         tokenizers.save(self.folder)
         train_ranges = self._encode_training(tokenizers, clean_ranges, clean_text)
@@ -155,6 +156,7 @@ class _Preparation:
             "splits": splits,
             "split_texts": split_texts,
             "held_out": len(clean_text.held_out),
+            **({HELD_OUT_KEY: HELD_OUT_BY_UNTAGGED_SOURCE} if clean_text.held_out and self.tags else {}),
             "filters": {name: asdict(filter_stats) for name, filter_stats in self.cleaner.report.items()},
             "bad_rows": [
                 {"split": split, "text": label, "kind": kind, "count": count, "first": bad_rows.examples[kind]}
@@ -219,7 +221,7 @@ class _Preparation:
         if self.corpus.dev:
             return frozenset()
         corpus = self.settings.corpus
-        keys, unrepeated_only = source_keys(self.folder, corpus.seed), corpus.drop_overlap != "none"
+        keys, unrepeated_only = source_keys(self.folder, corpus.seed, self.tags), corpus.drop_overlap != "none"
         held_out = draw_held_out(keys, unrepeated_only=unrepeated_only)
         if held_out:
             return held_out

@@ -21,6 +21,8 @@ from nmt_cli.fs import read_json, sha256_of_file, write_json
 HashCache = dict[str, Any]  # path to [size, modification time in ns, SHA-256]
 TOKENIZER_TEXT_KEY, HELD_OUT_KEY = "tokenizer_learned_from", "held_out_by"
 LATER_FACTS = (TOKENIZER_TEXT_KEY, HELD_OUT_KEY)  # data were first prepared without them, in another way
+HELD_OUT_BY_SOURCE = "hash of seed and source"
+HELD_OUT_BY_UNTAGGED_SOURCE = "hash of seed and source without its tag"  # the same for a source without one
 UNRELATED_KEYS = ("root", "download", "max_bad_rows")  # they do not change the prepared data
 
 
@@ -42,7 +44,7 @@ def build_identity(
         "corpus": corpus_config.model_dump(mode="json", exclude=set(UNRELATED_KEYS)),
         "tokenizer": tokenizer.model_dump(mode="json"),
         **_tokenizer_origin(corpus, given_tokenizers),
-        **({} if corpus.dev else {HELD_OUT_KEY: "hash of seed and source"}),
+        **({} if corpus.dev else {HELD_OUT_KEY: HELD_OUT_BY_SOURCE}),
         **({} if augment is None else {"augment": augment.model_dump(mode="json")}),
         "inputs": [{"file": Path(path).name, "sha256": digest} for path, digest in files.items()],
     }
@@ -107,7 +109,7 @@ def describe_differences(folder: Path, identity: dict[str, Any]) -> list[str]:
     ]
     if not differences and old_manifest.get(TOKENIZER_TEXT_KEY) != identity.get(TOKENIZER_TEXT_KEY):
         differences.append("the text that the tokenizer is trained on, now without held-out pairs")
-    if not differences and old_manifest.get(HELD_OUT_KEY) != identity.get(HELD_OUT_KEY):
+    if not differences and (HELD_OUT_KEY in old_manifest) != (HELD_OUT_KEY in identity):
         differences.append("which pairs are held out")
     return differences
 
