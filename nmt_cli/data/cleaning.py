@@ -15,6 +15,7 @@ from nmt_cli.data.duplicates import SeenHashes
 from nmt_cli.data.filtering.config import NO_FILTERS
 from nmt_cli.data.filtering.corpus_profile import SAMPLE_PAIRS, CorpusProfile, even_sample
 from nmt_cli.data.filtering.rules import RULES, Pair, PairRules
+from nmt_cli.data.language_tags import find_language_tags
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import EvaluationText, Overlap, OverlapCounter, OverlapHashes, hash_pair, hash_text
 from nmt_cli.data.segmentation_marks import MarkedLines
@@ -192,11 +193,16 @@ def make_pair_filter(
     return PairFilter(config, hashes, profile)
 
 
-def measure_corpus(texts: Iterable[Iterable[RawPair]], config: CorpusConfig) -> CorpusProfile:
-    """What is usual in training text, from an evenly spaced sample of it, in which a repeated pair counts once."""
+def measure_corpus(
+    texts: Iterable[Iterable[RawPair]], config: CorpusConfig, *, tags_only: bool = False
+) -> CorpusProfile:
+    """What is usual in training text, or its language tags alone, from an evenly spaced sample of it, in which a
+    repeated pair counts once."""
     decode = PairFilter(config).decode
     pairs = [decode(source, target) for source, target, _ in even_sample(chain.from_iterable(texts), SAMPLE_PAIRS)]
     usable = {(pair.source, pair.target): None for pair in pairs if pair is not None and pair.source and pair.target}
+    if tags_only:
+        return CorpusProfile(tags=find_language_tags(usable, config.tags))
     copies_are_meant = (config.filters or NO_FILTERS).copies is None
     return CorpusProfile.measure(
         config.languages, list(usable), copies_are_meant=copies_are_meant, declared_tags=config.tags

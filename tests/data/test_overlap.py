@@ -11,10 +11,12 @@ import pytest
 from nmt_cli.data.clean_text import SourceKeys, draw_held_out
 from nmt_cli.data.cleaning import OVERLAP, CorpusCleaner
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.inspection import inspect_corpus
 from nmt_cli.data.language_tags import leading_tag
 from nmt_cli.data.overlap import EvaluationText, OverlapCount
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.sources.base import RawPair
+from nmt_cli.data.sources.corpus import find_corpus
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.preparation import prepare_recipe
@@ -182,6 +184,21 @@ def test_a_text_is_held_out_with_all_its_tags(texts: list[int], lines: list[int]
 
 def test_one_text_with_several_tags_is_not_held_out_as_a_whole() -> None:
     assert draw_held_out(source_keys(1, 2, 3, of_texts=[1, 1, 1]), unrepeated_only=True) == set()
+
+
+@pytest.mark.parametrize("options", [{}, {"filters": None}, {"filters": None, "drop_overlap": "sources"}])
+def test_a_source_of_development_text_is_found_under_another_tag(options: dict[str, Any], tmp_path: Path) -> None:
+    """Tags that stand in the text, whether filters look at it or not; nmt check counts as nmt prepare does."""
+    pairs = [(f"<2{tag}> s {n}", f"{tag} {n}") for tag in ("de", "fr") for n in range(100)]
+    (tmp_path / "d.ab").write_text("".join(f"<2fr> s {n}\n" for n in range(95, 105)))
+    (tmp_path / "d.ba").write_text("".join(f"{'de' if n < 98 else 'x'} {n}\n" for n in range(95, 105)))
+    data = prepared(tmp_path, pairs, dev="d", **options)
+    expected = {"split": "dev", "total": 10, "pairs": 3, "sources": 5, "example": "t.ab:96: <2de> s 95 ||| de 95"}
+    assert data.manifest["overlap"] == [expected]
+    assert data.manifest["filters"][OVERLAP]["count"] == (10 if "drop_overlap" in options else 3)
+    config = CorpusConfig(root=str(tmp_path), source="ab", target="ba", train="t", dev="d", **options)
+    overlap = inspect_corpus(find_corpus(config, []), config, 1000)[1]
+    assert [count._asdict() for count in overlap.report()] == [expected]
 
 
 def test_preparing_says_what_it_counted_whatever_the_number_of_processes(tmp_path: Path) -> None:

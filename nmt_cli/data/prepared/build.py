@@ -14,7 +14,6 @@ from nmt_cli.data.augmentation import AugmentConfig
 from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, CleanText, draw_held_out, read_written_lines, source_keys
 from nmt_cli.data.cleaning import NOT_UTF8, PAIR_MARK, CorpusCleaner, make_pair_filter, measure_corpus
 from nmt_cli.data.config import CorpusConfig
-from nmt_cli.data.filtering.corpus_profile import CorpusProfile
 from nmt_cli.data.known_words import WordSet, unknown_share
 from nmt_cli.data.language_tags import find_language_tags, split_tag, tagged_share
 from nmt_cli.data.letter_case import Truecaser, learn_capitals_words
@@ -124,11 +123,10 @@ class _Preparation:
         self.settings, self.corpus, self.folder = settings, corpus, folder
         self.reporter, self.pool = reporter, pool
         self.bad_rows: list[tuple[str, str, BadRows]] = []  # split, label of the text, its bad rows
-        self.profile = CorpusProfile(tags=settings.corpus.tags)
-        if settings.corpus.filters is not None:
-            self.profile = measure_corpus(map(self._read_once_more, corpus.train), settings.corpus)
-            if (idle := self.profile.idle_filters(settings.corpus.filters)) is not None:
-                reporter.info(f"corpus.filters: {idle}")
+        texts = map(self._read_once_more, corpus.train)
+        self.profile = measure_corpus(texts, settings.corpus, tags_only=settings.corpus.filters is None)
+        if (idle := self.profile.idle_filters(settings.corpus.filters)) is not None:
+            reporter.info(f"corpus.filters: {idle}")
         evaluation_texts = read_evaluation_texts(corpus.evaluation_texts(), settings.corpus, self.profile.tags)
         self.cleaner = CorpusCleaner(settings.corpus, evaluation_texts, self.profile)
 
