@@ -12,7 +12,7 @@ from nmt_cli.data.cleaning import NOT_UTF8, PAIR_MARK, SEVERAL_TARGETS, Problem,
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.filtering.config import FilterConfig
 from nmt_cli.data.filtering.corpus_profile import LANGUAGE_FILTERS, LEARNED_FILTERS, CorpusProfile
-from nmt_cli.data.filtering.rules import FILTER_KEYS, RULES
+from nmt_cli.data.filtering.rules import FILTER_KEYS, RULES, Rule, lacks_only_placeholders
 from nmt_cli.data.filtering.said_language import unlike_said
 from nmt_cli.data.filtering.usual import MIN_PAIRS
 from nmt_cli.data.inspection import ParallelTextStats
@@ -189,13 +189,24 @@ def _check_pairs(split: str, stats: ParallelTextStats, corpus: CorpusConfig) -> 
         level: Level = "warning" if is_much and not is_repaired else "note"
         if is_much and threshold and split == "train":
             advice += "; null keeps them"
-        text = f"{stats.label}: {_share_of(pairs, stats)} {rule.description}, as in {_examples(pairs, stats)}; {advice}"
+        description = _describe(rule, pairs)
+        text = f"{stats.label}: {_share_of(pairs, stats)} {description}, as in {_examples(pairs, stats)}; {advice}"
         yield Finding(
             level, f"corpus.{split}", text + (f"; {rule.repair}" if rule.repair else ""), rule.key, len(pairs), share
         )
     if split == "train" and (pairs := problems.get(SEVERAL_TARGETS)):
         text = f"{stats.label}: {_share_of(pairs, stats)} have the source of another pair but another target, as in "
         yield Finding("note", "corpus.train", text + _examples(pairs, stats), None, len(pairs))
+
+
+def _describe(rule: Rule, pairs: list[Problem]) -> str:
+    """What pairs do that break a rule; brackets may be those of placeholders."""
+    if rule.name != "brackets":
+        return rule.description
+    count = sum(lacks_only_placeholders(*pair.text.split(PAIR_MARK, 1)) for pair in pairs)
+    if count == len(pairs):
+        return "have placeholders such as {0} that the other side lacks"
+    return rule.description + (f", {count:,} of them in placeholders such as {{0}}" if count else "")
 
 
 def _share_of(problems: list[Problem], stats: ParallelTextStats) -> str:

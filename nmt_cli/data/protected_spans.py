@@ -208,6 +208,11 @@ def find_spans(text: str, patterns: Sequence[re.Pattern[str]] = (), language: st
     return merge_overlapping(spans)
 
 
+def without_placeholders(text: str) -> str:
+    """A text without the placeholders of programs: {0}, %(name)s."""
+    return _ignoring_case(_PLACEHOLDER).sub("", text)
+
+
 def _find_messages(text: str) -> list[Span]:
     """Where messages of ICU are that have others in braces; a brace that is never closed begins none."""
     starts = {match.start() for match in _ignoring_case(_MESSAGE_START).finditer(text)}

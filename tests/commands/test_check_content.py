@@ -141,6 +141,25 @@ def test_what_is_wrong_with_pairs_and_what_to_do_is_said_of_each_kind(name: str,
 
 
 @pytest.mark.parametrize(
+    "texts, said",
+    [
+        (
+            ["a (b ||| a b", "a {0} ||| a"],
+            "brackets that the other side lacks, 1 of them in placeholders such as {0}, as",
+        ),
+        (["{n} a ||| a {n} {0}", "a %(n)s ||| a"], "placeholders such as {0} that the other side lacks, as in"),
+        (["[[a]] ${b} ||| a b"], "placeholders such as {0} that the other side lacks, as in"),
+        (["a {0} (b) ||| a b"], "brackets that the other side lacks, as in"),
+        (["a :) ||| a"], "brackets that the other side lacks, as in"),
+    ],
+)
+def test_a_lost_placeholder_is_not_called_a_bracket(texts: list[str], said: str) -> None:
+    stats = ParallelTextStats("text", 9, 9, problems=[Problem("brackets", text, 4) for text in texts])
+    (finding,) = _check_pairs("train", stats, CorpusConfig.model_validate({"source": "en", "target": "de"}))
+    assert f") have {said}" in finding.text and "; corpus.filters.brackets: 1 would drop them" in finding.text
+
+
+@pytest.mark.parametrize(
     "pairs, drop_overlap, advice",
     [
         (1, "none", "corpus.drop_overlap: pairs (or sources) would drop them"),

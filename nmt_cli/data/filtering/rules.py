@@ -19,6 +19,7 @@ from nmt_cli.data.filtering.corpus_profile import LEARNED_FILTERS, CorpusProfile
 from nmt_cli.data.filtering.shifts import shift_evidence
 from nmt_cli.data.language_tags import ELEMENTS
 from nmt_cli.data.numbers import missing_numbers
+from nmt_cli.data.protected_spans import without_placeholders
 
 
 class Pair(NamedTuple):
@@ -105,10 +106,20 @@ def _may_have_address(text: str) -> bool:
 
 
 def _count_brackets(pair: Pair) -> float:
-    source, target = _BRACKET.findall(pair.source), _BRACKET.findall(pair.target)
-    if source == target:
+    return _missing_brackets(pair.source, pair.target)
+
+
+def _missing_brackets(first: str, second: str) -> int:
+    brackets, other_brackets = _BRACKET.findall(first), _BRACKET.findall(second)
+    if brackets == other_brackets:
         return 0
-    return _missing(*("".join(brackets).translate(_BRACKET_FORMS) for brackets in (source, target)))
+    return _missing(*("".join(marks).translate(_BRACKET_FORMS) for marks in (brackets, other_brackets)))
+
+
+def lacks_only_placeholders(source: str, target: str) -> bool:
+    """Whether all brackets that one side has and the other lacks are those of placeholders such as {0}."""
+    outside = _missing_brackets(without_placeholders(source), without_placeholders(target))
+    return outside == 0 < _missing_brackets(source, target)
 
 
 def _missing(first: Sequence[str], second: Sequence[str]) -> int:
