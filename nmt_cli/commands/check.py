@@ -1,5 +1,6 @@
 """nmt check: find in seconds what would go wrong hours into a training. Imports torch only to build the model."""
 
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -28,11 +29,12 @@ from nmt_cli.data.inspection import ParallelTextStats, TokenLengths, inspect_cor
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import decoded_pairs, held_out_warning
 from nmt_cli.data.prepared.build import train_tokenizers
+from nmt_cli.data.scripts import UNSPACED_SCRIPTS
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import MissingTextError, ParallelText
 from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, search_folders
 from nmt_cli.data.tokenization.coverage import missing_characters
-from nmt_cli.data.tokenization.tokenizer import batched
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig, TokenizerType, batched
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import DataError, RecipeError, UserError, pip_install, pluralize
 from nmt_cli.evaluation.metrics import default_bleu_tokenizer, tokenizer_error
@@ -44,10 +46,14 @@ MAX_SAMPLE_PAIRS = 100_000  # pairs of each text that are cleaned
 MAX_CORPUS_PAIRS = 1_000_000  # of all training texts together: each is kept until the end, in some 500 bytes
 MAX_TOKENIZER_PAIRS = 40_000  # of these, pairs for training the tokenizer that lengths are measured with
 MIN_SUBWORD_FREQUENCY = 30  # mean occurrences of a subword, below which the vocabulary is too large
+MAX_WORD_PAIRS = 10_000  # at most twice as many pairs, in which words and their subwords are counted
+MAX_SUBWORDS_PER_WORD = 3.5  # mean, above which subwords are hardly longer than letters
+MAX_UNKNOWN_WORDS = 0.1  # of the words of a side, above which a vocabulary of words is too small
 MAX_TRUNCATED_FRACTION = 0.01  # of the targets, above which a search limit is worth a warning
 MAX_UNLEARNABLE_FRACTION = 0.01  # of the pairs, from which targets that a model cannot emit are worth a warning
 AUTO_MEMORY_TOKENS = 4096  # per batch, at most, whose memory is estimated: auto takes more only where it fits
 GIB = 1 << 30
+_UNSPACED = re.compile(f"[{UNSPACED_SCRIPTS}]")
 
 if TYPE_CHECKING:
     from nmt_cli.models.contract import TranslationModel
@@ -165,7 +171,7 @@ def _check_text(
         yield Finding("error", "training.metric_tokenize", reason)
     sample = _make_sample(tokenizers, pairs, corpus, stats_by_split["train"], recipe.corpus)
     if base_tokenizers is None:
-        yield from _check_vocabulary(recipe.tokenizer.vocab_size, sample)
+        yield from _check_vocabulary(recipe.tokenizer, sample)
     yield from _check_lengths(recipe, sample)
     yield from _check_model(recipe, sample, run_path, device)
 
@@ -229,8 +235,8 @@ def _check_characters(tokenizers: Tokenizers, pairs: list[TextPair]) -> Iterator
             yield Finding("warning", "training.init_from", f"{side}: {problem}")
 
 
-def _check_vocabulary(vocab_size: int, sample: _CorpusSample) -> Iterator[Finding]:
-    tokenizers, key = sample.tokenizers, "tokenizer.vocab_size"
+def _check_vocabulary(config: TokenizerConfig, sample: _CorpusSample) -> Iterator[Finding]:
+    tokenizers, key, vocab_size = sample.tokenizers, "tokenizer.vocab_size", config.vocab_size
     actual_size = min(tokenizers.source.vocab_size, tokenizers.target.vocab_size)
     if sample.is_whole and actual_size < 0.98 * vocab_size:
         yield Finding("warning", key, f"{vocab_size:,}, but the text gives only {actual_size:,} subwords")
@@ -243,6 +249,41 @@ def _check_vocabulary(vocab_size: int, sample: _CorpusSample) -> Iterator[Findin
         yield Finding("note", key, text)
     else:
         yield Finding("warning", key, f"{text}; a smaller vocabulary learns more from this text")
+    if mean_frequency >= 4 * MIN_SUBWORD_FREQUENCY:  # so that there is text for one of twice the size
+        yield from _check_cut_words(config.type, sample)
+
+
+def _check_cut_words(tokenizer_type: TokenizerType, sample: _CorpusSample) -> Iterator[Finding]:
+    """Whether so small a vocabulary cuts words into letters, or does not know them; one of characters is meant to."""
+    stride = max(1, len(sample.pairs) // MAX_WORD_PAIRS)
+    for index, (side, lengths) in enumerate(zip(SIDES, (sample.source_lengths, sample.target_lengths), strict=True)):
+        tokenizer: TextTokenizer = getattr(sample.tokenizers, side)
+        lines = [pair[index] for pair in sample.pairs[::stride]]
+        text = None
+        if tokenizer_type == "word":
+            share = _unknown_share(tokenizer, lines)
+            if share > MAX_UNKNOWN_WORDS:
+                text = (
+                    f"{share:.0%} of the words are not among the {tokenizer.vocab_size:,} of the vocabulary, and the "
+                    "model reads and writes <unk> for them; use a larger one, or tokenizer.type: bpe"
+                )
+        elif tokenizer_type != "character":
+            spaced = np.array([_UNSPACED.search(line) is None for line in lines])
+            words = sum(len(line.split()) for line, is_spaced in zip(lines, spaced, strict=True) if is_spaced)
+            mean = float(lengths[::stride][spaced].sum()) / max(1, words)
+            if mean > MAX_SUBWORDS_PER_WORD:
+                text = (
+                    f"a word is cut into {mean:.1f} subwords on average, hardly more than its letters; a larger "
+                    "vocabulary makes lines shorter, and so training and translation faster"
+                )
+        if text is not None:
+            yield Finding("warning", "tokenizer.vocab_size", f"{side}: {text}")
+
+
+def _unknown_share(tokenizer: TextTokenizer, lines: list[str]) -> float:
+    """The share of the tokens that stand for text which the vocabulary lacks."""
+    is_unknown = [token_id in tokenizer.fallback_ids for ids in tokenizer.encode(lines) for token_id in ids]
+    return sum(is_unknown) / max(1, len(is_unknown))
 
 
 def _check_lengths(recipe: Recipe, sample: _CorpusSample) -> Iterator[Finding]:

@@ -7,14 +7,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from nmt_cli.commands import check as command
 from nmt_cli.commands.check import check
 from nmt_cli.commands.check_text import Finding
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.inspection import token_lengths
+from nmt_cli.data.prepared.build import train_tokenizers
 from nmt_cli.data.sources import quickstart
 from nmt_cli.data.sources.quickstart import read_quickstart
+from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.errors import DataError
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Sequences
@@ -269,6 +274,51 @@ def test_how_often_subwords_occur_is_told_and_warned_of_where_it_is_seldom(
     monkeypatch.setattr(command, "MIN_SUBWORD_FREQUENCY", 10**6)
     warnings = said(findings(toy), "warning")
     assert re.search(r"each of the \d+ subwords occurs \d+ times on average; a smaller vocabulary learns", warnings)
+
+
+def vocabulary_warnings(pairs: list[tuple[str, str]], **tokenizer: Any) -> str:
+    config = TokenizerConfig.model_validate(tokenizer)
+    corpus = CorpusConfig(source="en", target="de")
+    tokenizers = train_tokenizers(lambda side: [pair[side == "target"] for pair in pairs], config, corpus, ())
+    lengths, ones = token_lengths(tokenizers, pairs), np.ones(len(pairs))
+    sample = command._CorpusSample(tokenizers, pairs, *lengths, ones, ones, True, None)
+    return said([*command._check_vocabulary(config, sample)], "warning")
+
+
+@pytest.mark.parametrize(
+    ("tokenizer_type", "vocab_size", "warning"),
+    [
+        (
+            "bpe",
+            360,
+            r"target: a word is cut into [34]\.\d subwords on average, hardly more than its letters; a larger ",
+        ),
+        ("unigram", 360, r"source: a word is cut into [34]\.\d subwords on average"),
+        ("bpe", 600, None),
+        ("character", 360, None),
+        (
+            "word",
+            200,
+            r"target: [2-6]\d% of the words are not among the 200 of the vocabulary, .*; use a larger one, or ",
+        ),
+        ("word", 2000, None),
+    ],
+)
+def test_a_vocabulary_that_cuts_words_into_letters_or_does_not_know_them_is_warned_of(
+    tokenizer_type: str, vocab_size: int, warning: str | None
+) -> None:
+    pairs = [(pair.source.decode(), pair.target.decode()) for pair in islice(read_quickstart("train"), 2000)]
+    warnings = vocabulary_warnings(pairs, type=tokenizer_type, vocab_size=vocab_size)
+    pattern = warning or "hardly more than its letters|are not among the"
+    assert bool(re.search(pattern, warnings)) == (warning is not None), warnings
+
+
+def test_lines_without_spaces_are_not_taken_for_words() -> None:
+    kana = {code: chr(0x3042 + 2 * (code - 97)) for code in range(97, 123)}
+    english = [pair.source.decode().lower().strip("?.!") for pair in islice(read_quickstart("train"), 2000)]
+    japanese = [line.replace(" ", "").translate(kana) for line in english]
+    warnings = vocabulary_warnings(list(zip(english, japanese, strict=True)), vocab_size=360)
+    assert "source: a word" in warnings and "target: a word" not in warnings
 
 
 def test_a_vocabulary_that_the_text_cannot_fill_is_told_even_where_pairs_are_dropped(toy: Path) -> None:
