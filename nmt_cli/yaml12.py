@@ -39,12 +39,23 @@ def read_yaml(text: str) -> tuple[Any, LineNumbers]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         location = f"line {mark.line + 1}: " if mark else ""
-        advice = "; put a value that begins like this in quotes" if _NOT_PLAIN.search(str(error.problem)) else ""
+        advice = _advice(str(error.problem), text.splitlines()[: mark.line + 1] if mark else [])
         raise YamlError(f"{location}not YAML: {error.problem}{advice}") from error
     except yaml.YAMLError as error:
         raise YamlError(f"not YAML: {error}".replace("\n", " ")) from error
     line_numbers: LineNumbers = {}
     return (None if node is None else _node_value(node, (), line_numbers)), line_numbers
+
+
+def _advice(problem: str, lines_so_far: list[str]) -> str:
+    """What may help against a problem in the last of these lines."""
+    if _NOT_PLAIN.search(problem):
+        return "; put a value that begins like this in quotes"
+    if "'\\t'" in problem:
+        return "; indent with spaces, not with tabs"
+    if any(character.isspace() and not character.isascii() for line in lines_so_far for character in line):
+        return "; it has spaces that are no ordinary ones (U+00A0), as word processors write: replace them"
+    return ""
 
 
 class _Loader(yaml.BaseLoader):

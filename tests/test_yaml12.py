@@ -37,7 +37,15 @@ REFUSED: list[tuple[str, str]] = [
     ("a: !!python/object/apply:os.system [ls]", "line 1: tags are not allowed here"),
     ("a: !own {b: 1}", "line 1: tags are not allowed here"),
     ("a: 1\n\tb: 2", "line 2: not YAML"),
-    ("a:\n\t- 1", "line 2: not YAML"),
+    (
+        "a:\n\t- 1",
+        "line 2: not YAML: found character '\\t' that cannot start any token; indent with spaces, not with tabs",
+    ),
+    (
+        "a:\n\xa0 b: 2\n  c: 3",
+        "line 3: not YAML: mapping values are not allowed here; it has spaces that are no ordinary ones (U+00A0), as "
+        "word processors write: replace them",
+    ),
     ("? [a]\n: 1", "line 1: a key must be plain text"),
     ("a: 1\nb: [1, 2", "line 2: not YAML"),
     ("a: 'x", "line 1: not YAML"),

@@ -73,7 +73,7 @@ def _check_parallel_text(split: str, stats: ParallelTextStats) -> Iterator[Findi
     if is_too_many(invalid, stats.inspected_pairs, stats.bad_rows.max_fraction):
         is_refused = is_too_many(invalid, stats.pair_count, stats.bad_rows.max_fraction)
         level: Level = "error" if is_refused else "warning"
-        yield Finding(level, key, other_encoding(stats.label, invalid, stats.inspected_pairs))
+        yield Finding(level, key, other_encoding(stats.label, stats.files, invalid, stats.inspected_pairs))
     elif stats.invalid_utf8_lines:
         lines = ", ".join(map(str, stats.invalid_utf8_lines))
         yield Finding("warning", key, f"{stats.label}: not UTF-8: line {lines} ...")

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,7 @@ class ParallelTextStats:
     problems: list[Problem] = field(default_factory=list)  # of the inspected pairs, by every filter
     is_one_file: bool = False  # on both sides
     marked: MarkedLines = field(default_factory=MarkedLines)  # of the inspected pairs, as other programs segment text
+    files: tuple[Path, ...] = ()
 
 
 def inspect_text(
@@ -59,7 +61,7 @@ def inspect_text(
 
     `profile` is that of the training text. DataError if the files cannot be read or their lines do not pair.
     """
-    stats = ParallelTextStats(text.label, bad_rows=BadRows(config.max_bad_rows))
+    stats = ParallelTextStats(text.label, bad_rows=BadRows(config.max_bad_rows), files=text.files)
     stats.is_one_file = len(text.files) >= 2 and text.files[0].samefile(text.files[1])
     cleaner = CorpusCleaner(config, profile=profile, audit=True)
     pairs = text.read(stats.bad_rows)

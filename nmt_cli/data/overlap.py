@@ -45,7 +45,7 @@ def decoded_pairs(parallel_text: ParallelText, bad_rows: BadRows) -> Iterator[tu
             source, target = (text.decode(errors="replace") for text in texts)
         yield source, target
     if is_too_many(invalid_count, count, bad_rows.max_fraction):
-        raise DataError(other_encoding(parallel_text.label, invalid_count, count))
+        raise DataError(other_encoding(parallel_text.label, parallel_text.files, invalid_count, count))
 
 
 def hash_text(text: str) -> bytes:

@@ -83,7 +83,8 @@ def read_recipe_text(path: Path) -> str:
         return read_text(path, MAX_RECIPE_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise RecipeError([f"{path}: cannot read the recipe: {reason}"]) from error
+        advice = ": save it as UTF-8" if isinstance(error.__cause__, UnicodeDecodeError) else ""
+        raise RecipeError([f"{path}: cannot read the recipe: {reason}{advice}"]) from error
 
 
 def first_comment(path: Path) -> str:

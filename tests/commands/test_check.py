@@ -216,10 +216,12 @@ def test_few_pairs_that_would_be_held_out_are_warned_of_with_what_to_do(toy: Pat
 def test_a_text_in_another_encoding_is_an_error(toy: Path) -> None:
     lines = (toy / "text/train.ba").read_text().splitlines()
     (toy / "text/train.ba").write_bytes("".join(f"é {line}\n" for line in lines).encode("cp1252"))
-    assert "train.ab: 300 of 300 pairs are not UTF-8" in said(findings(toy), "error")
+    assert "train.ba: 300 of 300 pairs are not UTF-8" in said(findings(toy), "error")
     (toy / "text/train.ba").write_text("".join(f"{line}\n" for line in lines))
     (toy / "text/dev.ba").write_bytes("é\n".encode("cp1252") * 20)
-    assert "dev.ab: 20 of 20 pairs are not UTF-8" in said(findings(toy), "error")
+    assert "dev.ba: 20 of 20 pairs are not UTF-8" in said(findings(toy), "error")
+    (toy / "text/dev.ab").write_bytes("é\n".encode("cp1252") * 20)
+    assert "dev.ab and dev.ba: 20 of 20 pairs are not UTF-8" in said(findings(toy), "error")
 
 
 def test_a_language_that_is_no_code_is_warned_of(toy: Path) -> None:

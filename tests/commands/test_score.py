@@ -179,7 +179,9 @@ def test_utf_16_is_refused_as_a_reference_a_file_and_a_stream(codec: str, tmp_pa
     wide = tmp_path / "wide"
     wide.write_bytes("a b\nc d\n".encode(codec))
     for references, hypotheses in (([wide], plain), ([plain], wide), ([plain], io.BytesIO(wide.read_bytes()))):
-        with pytest.raises(DataError, match=rf": {codec[:6].upper()} or binary, not UTF-8 text; iconv -f "):
+        with pytest.raises(
+            DataError, match=rf": {codec[:6].upper()} or binary, not UTF-8 text: save it as UTF-8, or iconv -f "
+        ):
             scored(references, hypotheses)
 
 

@@ -183,7 +183,7 @@ class _Preparation:
                 invalid, read = self._invalid_pairs() - invalid_before, self.pairs_read - read_before
                 self.read_by_text[text.label] = self.read_by_text.get(text.label, 0) + read
                 if is_too_many(invalid, read, self.settings.corpus.max_bad_rows):
-                    raise DataError(other_encoding(text.label, invalid, read))
+                    raise DataError(other_encoding(text.label, text.files, invalid, read))
                 ranges.append(PairRange(text.label, first, writer.line_count, text.weight))
         return ranges
 

@@ -1,15 +1,18 @@
 """Rows of a text that cannot be used: dropped, counted by kind, the first of each kind kept."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from nmt_cli.data.sources.files import read_lines
 from nmt_cli.errors import DataError, pluralize
 
 MAX_BAD_ROWS, MAX_BAD_ROW_FRACTION = 10, 0.01  # the larger of them is allowed
 MAX_SHOWN_CHARS = 120
 HEADER = "header"  # the kind of a first row that names columns
 QUOTED = "cells in quotes"  # the kind of a row that is read with `quotes: true` only
-CONVERSION = "iconv -f CP1252 -t UTF-8 FILE > NEW converts Western European text"
+CONVERSION = "save it as UTF-8, or iconv -f CP1252 -t UTF-8 FILE > NEW converts Western European text"
 ADVICE = {HEADER: "header: true in its entry says that there is one", QUOTED: "quotes: true in its entry reads them"}
 
 
@@ -56,12 +59,25 @@ def is_too_many(count: int, total: int, max_fraction: float) -> bool:
     return count > max(MAX_BAD_ROWS, max_fraction * total)
 
 
-def other_encoding(label: str, count: int, total: int) -> str:
-    """What to say of a text with too many pairs that are not UTF-8."""
+def other_encoding(label: str, files: Sequence[Path], count: int, total: int) -> str:
+    """What to say of a text with too many pairs that are not UTF-8; of one in two files, that it is in these."""
+    wrong_files = [path.name for path in files if not _is_utf8(path)] if len(files) > 1 else []
+    name = " and ".join(dict.fromkeys(wrong_files)) or label
     return (
-        f"{label}: {count:,} of {total:,} pairs are not UTF-8: the text is in another encoding, as files from Excel"
+        f"{name}: {count:,} of {total:,} pairs are not UTF-8: the text is in another encoding, as files from Excel"
         f" often are; {CONVERSION}; corpus.max_bad_rows allows a larger share"
     )
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        for line in read_lines(path):
+            line.decode()
+    except UnicodeDecodeError:
+        return False
+    except DataError:  # a format that is not read in lines
+        return True
+    return True
 
 
 def dropped_rows(kind: str, count: int, example: str) -> str:

@@ -72,7 +72,8 @@ def reject_wide_encodings(first_line: bytes, label: str, *, binary: bool = True)
     encoding = "UTF-32" if is_utf32 else "UTF-16"
     byte_order = "" if has_bom else "BE" if first_line.startswith(b"\0") else "LE"
     raise DataError(
-        f"{label}: {encoding} or binary, not UTF-8 text; iconv -f {encoding}{byte_order} -t UTF-8 converts it"
+        f"{label}: {encoding} or binary, not UTF-8 text: save it as UTF-8, or iconv -f {encoding}{byte_order} -t UTF-8"
+        " converts it"
     )
 
 

@@ -95,6 +95,8 @@ def read_tsv(
         else:
             yield RawPair(cells[indices[0]], cells[indices[1]], line_number)
     advice = "columns: [NUMBER, NUMBER] or [NAME, NAME] chooses columns"
+    if ".csv" in (suffix.lower() for suffix in path.suffixes):
+        advice = "columns must be separated by tabs, not by commas: save the table as tab-separated text"
     bad_rows.check(path, row_count + bad_rows.counts["blank"] + bad_rows.counts[UNCLOSED_QUOTE], advice)
 
 

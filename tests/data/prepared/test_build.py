@@ -238,7 +238,7 @@ def test_a_text_in_another_encoding_is_refused_with_how_to_convert_it(tmp_path: 
     (tmp_path / "train.de").write_bytes(b"".join(lines))
     with pytest.raises(DataError) as caught:
         prepared(tmp_path)
-    assert str(caught.value).startswith("train.en: 11 of 100 pairs are not UTF-8: ")
+    assert str(caught.value).startswith("train.de: 11 of 100 pairs are not UTF-8: ")
     assert "iconv -f CP1252 -t UTF-8 FILE" in str(caught.value)
     assert prepared(tmp_path, max_bad_rows=0.2).manifest["filters"]["not UTF-8"]["count"] == 11
 

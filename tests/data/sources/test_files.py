@@ -196,8 +196,8 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
 def test_utf_16_and_utf_32_are_refused_with_the_command_that_converts_them(codec: str, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes("one line\nanother\n".encode(codec))
     assert complaint(lambda: list(read_lines(tmp_path / "x"))) == (
-        f"{tmp_path / 'x'}: {codec[:6].upper()} or binary, not UTF-8 text; "
-        f"iconv -f {codec.upper().replace('-LE', 'LE').replace('-BE', 'BE')} -t UTF-8 converts it"
+        f"{tmp_path / 'x'}: {codec[:6].upper()} or binary, not UTF-8 text: "
+        f"save it as UTF-8, or iconv -f {codec.upper().replace('-LE', 'LE').replace('-BE', 'BE')} -t UTF-8 converts it"
     )
 
 

@@ -131,7 +131,9 @@ def test_a_byte_that_is_not_utf8_is_said_also_between_two_chunks(
     path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
     for chunk_bytes in (1, 1 << 16):
         monkeypatch.setattr(tmx, "CHUNK_BYTES", chunk_bytes)
-        with pytest.raises(DataError, match=r"line 3, column \d+; that is not UTF-8: iconv -f CP1252"):
+        with pytest.raises(
+            DataError, match=r"line 3, column \d+; that is not UTF-8: save it as UTF-8, or iconv -f CP1252"
+        ):
             pairs(path)
     with pytest.raises(DataError, match=r"invalid token\): line 4, column \d+$"):
         pairs(written(tmp_path / "y.tmx", unit(en="Grüße", ro="x") + "<×/>"))
