@@ -169,6 +169,10 @@ class Truecaser:
         """Both, with the forms of this one where they differ."""
         return Truecaser({**self.forms, **{word: form for word, form in other.forms.items() if word not in self.forms}})
 
+    def lacks(self, word: str, language: str | None = None) -> bool:
+        """Whether a word is not among those whose form is known, if any are."""
+        return bool(self.forms) and _lower(word, language) not in self.forms
+
     def case_of(self, text: str) -> LetterCase | None:
         """How a text is written, if otherwise than usual."""
         if is_upper(text):

@@ -1,6 +1,7 @@
 """How one sentence was translated, in words: their probabilities and alternatives, attention, and the search."""
 
 import math
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nmt_cli.data.final_marks import CLOSERS, FINAL_MARKS
+from nmt_cli.data.letter_case import WORD
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import BeamTrace, Hypothesis, TokenIds, TokenInspection
@@ -19,6 +22,7 @@ MAX_ALTERNATIVES = 6  # per word
 MAX_CANDIDATES = 100  # tokens in place of a word that are looked at; most only lengthen the word before
 MAX_WORD_TOKENS = 8  # an alternative is completed to a word of at most so many
 MAX_WEIGHTS = 300_000  # numbers of attention per kind; beyond it only the mean of all heads is kept
+_ENDED = re.compile(rf"[{FINAL_MARKS}][{CLOSERS}“«]*\Z")  # these two close in German
 
 
 def inspect_sentence(
@@ -121,7 +125,8 @@ def _alternatives(
 ) -> list[list[dict[str, Any]]]:
     """The most probable words in place of each word; each begins with another token and is completed greedily.
 
-    Tokens that would only lengthen the word before are left out.
+    Left out are tokens that would only lengthen the word before, pieces of words that remain without their rest, and a
+    final mark after another.
     """
     tokenizer = translator.tokenizers.target
     end_id = translator.tokenizers.vocabulary.end
@@ -144,6 +149,7 @@ def _alternatives(
     hypotheses = iter(translator.engine.search([source_ids] * len(searchable), config, searchable))
     alternatives = []
     for word, tokens in zip(words, candidates, strict=True):
+        before = tokenizer.decode([target_ids[: word.first]])[0]
         choices: dict[str, dict[str, Any]] = {}  # by their text
         for token, log_probability in tokens:
             text, prefix = "", None
@@ -151,8 +157,12 @@ def _alternatives(
                 if limit is not None and word.first >= limit:
                     continue
                 (hypothesis, *_) = next(hypotheses)
-                first_word = words_of(tokenizer, hypothesis.ids[word.first :])[0]
+                written = hypothesis.ids[word.first :]
+                first_word = words_of(tokenizer, written)[0]
                 text = first_word.text
+                is_in_place = token in target_ids[word.first : word.first + 1]
+                if not is_in_place and _is_misplaced(translator, before, written[:2], text):
+                    continue
                 (prefix,) = tokenizer.decode([hypothesis.ids[: word.first + first_word.end]])
                 if not text or prefix != translator.planner.normalizer(prefix):
                     continue  # bytes that form no character, or a character that is never in a text
@@ -176,6 +186,21 @@ def _first_tokens(
         if begins or is_punctuation or token_id in (end_id, target_ids[place]):
             tokens.append((token_id, log_probability))
     return tokens
+
+
+def _is_misplaced(translator: Translator, before: str, ids: TokenIds, text: str) -> bool:
+    """Whether a word that begins with these ids is a final mark after another, or a single piece of other words, which
+    the training text hardly has by itself. A word with a capital that begins a sentence may be known from there."""
+    tokenizer, profile = translator.tokenizers.target, translator.planner.profile
+    is_ended = _ENDED.search(before) is not None
+    word = WORD.match(text)
+    if word is None:
+        return is_ended and text[:1] in FINAL_MARKS
+    piece, *rest = tokenizer.ids_to_tokens(ids)
+    is_single = f" {word[0]}" in (piece, "".join([piece, *rest]) if piece == " " else "")
+    if not is_single or (word[0][0].isupper() and (is_ended or not before)):
+        return False
+    return profile.target_truecaser.lacks(word[0], profile.target_language) and not tokenizer.has_only_words
 
 
 def _probability(log_probability: float) -> float:

@@ -2,17 +2,20 @@
 
 import json
 import math
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from nmt_cli.data.letter_case import Truecaser
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.errors import UserError
 from nmt_cli.inference.inspection import inspect_sentence
 from nmt_cli.inference.translator import Translator
 from nmt_cli.inference.words import END, UNSPACED, words_of
 from nmt_cli.models import MODELS
-from tests.translators import random_translator
+from tests.translators import PROFILE, random_translator
 
 SENTENCE = "The old man reads a book."
 
@@ -90,6 +93,48 @@ def test_an_alternative_is_a_whole_word_and_no_piece_of_one(tokenizer: TextToken
             if choice["prefix"]:
                 rest = choice["prefix"].removeprefix(beginning)
                 assert not beginning or not rest[0].isalnum() or UNSPACED.match(rest), (beginning, choice)
+
+
+def test_an_alternative_is_no_beginning_of_other_words_that_the_training_text_lacks_by_itself(
+    tokenizer: TextTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmt_cli.inference.inspection.MAX_CANDIDATES", tokenizer.vocab_size)
+    monkeypatch.setattr("nmt_cli.inference.inspection.MAX_ALTERNATIVES", tokenizer.vocab_size)
+    single_tokens = {token for token in tokenizer.backend.get_vocab() if re.fullmatch(r" [a-zA-Zäöüß]+", token)}
+    known = {"der", "alte", "liest", "ein"}
+    assert len(single_tokens) > 2 * len(known)
+
+    def offered(forms: set[str], place: int, translation: str = "Der alte") -> set[str]:
+        """Words of a single token that are offered at a place."""
+        profile = replace(PROFILE, target_truecaser=Truecaser({form: form for form in forms}))
+        translator = random_translator(tokenizer, profile, seed=5, beam=1, precision="fp32", repair_degenerate=False)
+        record = inspect_sentence(translator, SENTENCE, translation=translation)
+        texts = {" " + choice["text"].rstrip(".,?!") for choice in record["alternatives"][place]}
+        return texts & single_tokens
+
+    all_offered = offered(set(), 1)  # nothing is known of a run without forms
+    assert len(all_offered) > len(known) + 1
+    assert offered(known, 1) <= {f" {word}" for word in known} | {" Der", " Ein"}
+    piece = min(token for token in all_offered if token[1].islower() and token[1:] not in known)
+    assert piece in offered(known, 1, f"Der{piece}") - offered(known, 1)  # what stands there
+    assert any(word[1].isupper() and word[1:].lower() not in known for word in offered(known, 0))
+    assert not any(word[1].islower() and word[1:] not in known for word in offered(known, 0))
+
+
+def test_no_final_mark_is_offered_after_another(tokenizer: TextTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nmt_cli.inference.inspection.MAX_CANDIDATES", tokenizer.vocab_size)
+    monkeypatch.setattr("nmt_cli.inference.inspection.MAX_ALTERNATIVES", tokenizer.vocab_size)
+    translator = make_translator("transformer", tokenizer)
+
+    def marks(translation: str) -> set[str]:
+        """Final marks that are offered instead of the end."""
+        record = inspect_sentence(translator, SENTENCE, translation=translation)
+        assert record["alternatives"][-1]
+        return {choice["text"][:1] for choice in record["alternatives"][-1]} & {".", "?"}
+
+    assert marks("Ein Buch") == {".", "?"}
+    for ended in ("Ein Buch.", "Ein Buch?", "„Ein Buch.“", "他也喜欢。"):
+        assert marks(ended) == set(), ended
 
 
 def test_a_translation_from_elsewhere_is_inspected_as_it_is(tokenizer: TextTokenizer) -> None:

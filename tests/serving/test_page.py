@@ -306,6 +306,28 @@ class TestPage:
         page.click("#tab-attention")
         assert page.locator("#view .note").inner_text().endswith(said)
 
+    @pytest.mark.parametrize(
+        ("kind", "axes"),
+        [
+            ("cross", ["Source →", "Translation ↓"]),
+            ("source", ["Source →", "Source ↓"]),
+            ("target", ["Translation →", "Translation ↓"]),
+        ],
+    )
+    def test_the_axes_of_attention_are_named_and_a_scale_says_what_the_colours_mean(
+        self, page: Any, kind: str, axes: list[str]
+    ) -> None:
+        canned(page, "translate", in_upper_case)
+        canned(page, "inspect", lambda query: record_of("A DOG", attention={kind: [[[[0.25, 0.75, 0], [0, 0, 1]]]]}))
+        page.fill("#text", "a dog")
+        translated(page).locator(".sentence").click()
+        page.click("#tab-attention")
+        assert page.locator(".matrix th.axis").all_inner_texts() == axes
+        assert page.locator(".scale").inner_text().split("\n") == ["Attention weight:", "0", "1"]
+        strongest = page.locator(".matrix tbody td").nth(5).evaluate("cell => getComputedStyle(cell).backgroundColor")
+        gradient = page.locator(".scale i").evaluate("bar => getComputedStyle(bar).backgroundImage")
+        assert gradient == f"linear-gradient(to right, {strongest.replace('rgb', 'rgba')[:-1]}, 0), {strongest})"
+
     def test_long_words_are_broken_and_in_the_table_cut(self, page: Any) -> None:
         word = "Donau" * 20
         canned(page, "translate", in_upper_case)
@@ -323,7 +345,10 @@ class TestPage:
         page.click("#tab-attention")
         table = page.locator(".matrix").bounding_box()
         assert table["height"] < 300 and table["width"] < 328
-        assert page.locator(".matrix th").evaluate_all("cells => cells.map(cell => cell.title)") == [word, "⏎"] * 2
+        assert (
+            page.locator(".matrix th:not(.axis)").evaluate_all("cells => cells.map(cell => cell.title)")
+            == [word, "⏎"] * 2
+        )
 
     def test_another_word_is_chosen_and_the_rest_translated_anew(self, page: Any) -> None:
         page.fill("#text", "Two dogs.")
@@ -988,6 +1013,17 @@ class TestPage:
             " && !element.labels?.length && !element.ariaLabel && !element.textContent.trim()).map(e => e.outerHTML)"
         )
         assert unnamed == []
+
+    @pytest.mark.parametrize(("platform", "key"), [("Linux x86_64", "Ctrl"), ("Win32", "Ctrl"), ("MacIntel", "Cmd")])
+    def test_the_key_that_copies_is_that_of_the_system(self, page: Any, platform: str, key: str) -> None:
+        page.evaluate("name => Object.defineProperty(navigator, 'platform', { value: name })", platform)
+        page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('refused')); }")
+        canned(page, "translate", in_upper_case)
+        page.fill("#text", "a dog")
+        translated(page)
+        page.click("#copy")
+        page.locator(f"#status:has-text('Selected: copy with {key}+C')").wait_for()
+        assert page.evaluate("String(getSelection())") == "A DOG"
 
     def test_the_form_works_without_javascript(self, browser: Any, server: Server) -> None:
         context = browser.new_context(java_script_enabled=False)

@@ -133,6 +133,11 @@ class TextTokenizer:
         ]
 
     @cached_property
+    def has_only_words(self) -> bool:
+        """Whether its tokens are whole words (type `word`)."""
+        return isinstance(self.backend.model, models.WordLevel)
+
+    @cached_property
     def tags(self) -> tuple[str, ...]:
         """The tags that are one piece each, sorted."""
         vocabulary = self.backend.get_vocab()

@@ -134,6 +134,7 @@ function alternatives(record) {
   return element("div", {}, element("p", { class: "label" }, `Instead of “${word.text}”`), element("div", { class: "choices", role: "group", "aria-label": `Instead of ${word.text}` }, rows));
 }
 
+const AXES = { cross: ["Translation", "Source"], source: ["Source", "Source"], target: ["Translation", "Translation"] }; // of rows and columns
 const KINDS = { cross: "Translation → source", source: "Source → source", target: "Translation → translation" };
 
 function drawAttention() {
@@ -151,7 +152,7 @@ function drawAttention() {
       chooser("Of", kinds.map((kind) => [kind, KINDS[kind]]), shown.kind, (value) => { shown.kind = value; }),
       chooser("Layer", numbers(layers.length, "last"), shown.layer, (value) => { shown.layer = +value; }),
       chooser("Head", numbers(layers[layer].length, "mean of all"), shown.head, (value) => { shown.head = +value; })),
-    matrixTable(record, shown.kind, shown.layer, shown.head),
+    matrixTable(record, shown.kind, shown.layer, shown.head), scale(),
     element("p", { class: "note" }, "A row shows where a word looks: the stronger the colour, the more. ", sumsOfRows(matrixOf(record, shown.kind, shown.layer, shown.head))),
   );
 }
@@ -172,13 +173,21 @@ function chooser(label, choices, value, onchange) {
 function matrixTable(record, kind, layer, head) {
   const [rows, columns] = sides(record, kind);
   const weights = matrixOf(record, kind, layer, head);
+  const [down, across] = AXES[kind];
   const headings = columns.map((word) => element("th", { scope: "col", title: word.text }, element("span", {}, word.text)));
   const mark = (index, on) => headings[index].classList.toggle("on", on);
   const body = weights.map((row, i) => element("tr", {}, element("th", { scope: "row", title: rows[i].text }, rows[i].text), row.map((weight, j) => element("td", {
     style: { "--a": Math.min(1, weight).toFixed(3) }, title: `${rows[i].text} → ${columns[j].text}: ${percent(weight)}`,
     onmouseenter: () => mark(j, true), onmouseleave: () => mark(j, false),
   }))));
-  return element("table", { class: "matrix" }, element("thead", {}, element("tr", {}, element("td", { style: { "--a": 0 } }), headings)), element("tbody", {}, body));
+  return element("table", { class: "matrix" }, element("thead", {},
+    element("tr", {}, element("td", { style: { "--a": 0 } }), element("th", { class: "axis", scope: "colgroup", colspan: columns.length }, `${across} →`)),
+    element("tr", {}, element("th", { class: "axis" }, `${down} ↓`), headings)), element("tbody", {}, body));
+}
+
+/** What the colours of a table mean, the same for all. */
+function scale() {
+  return element("p", { class: "scale" }, element("span", {}, "Attention weight:"), element("span", {}, "0"), element("i"), element("span", {}, "1"));
 }
 
 // --- the beam as a tree
@@ -240,7 +249,7 @@ async function fillCard(place, run, controller) {
   try {
     const record = await ask(controller, { run: run.name, alternatives: false });
     const words = record.target_words.flatMap((word) => [element("span", doubt(word.probability), word.text), " "]);
-    const picture = matrixOf(record, "cross", -1, -1) ? matrixTable(record, "cross", -1, -1) : element("span", { class: "label" }, whyNoAttention(record));
+    const picture = matrixOf(record, "cross", -1, -1) ? element("div", {}, matrixTable(record, "cross", -1, -1), scale()) : element("span", { class: "label" }, whyNoAttention(record));
     redraw(place, element("p", { lang: shown.options.target, dir: "auto" }, words), picture);
   } catch (error) { failed(place, error, controller, () => fillCard(place, run, controller)); }
 }

@@ -447,7 +447,7 @@ function listen() {
     try {
       await navigator.clipboard.writeText(lines.map(translationOf).join("\n"));
       say("Copied");
-    } catch { getSelection().selectAllChildren(output); say("Selected: copy with Ctrl+C"); }
+    } catch { getSelection().selectAllChildren(output); say(`Selected: copy with ${/Mac|iP/.test(navigator.platform) ? "Cmd" : "Ctrl"}+C`); }
   });
   byId("theme").addEventListener("click", () => {
     const order = Object.keys(THEMES);
