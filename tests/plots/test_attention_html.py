@@ -3,17 +3,24 @@
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from nmt_cli.plots.attention import AttentionMap
 from nmt_cli.plots.attention_html import attention_page
-from tests.plots.pictures import contrast
+from tests.plots.pictures import blended, contrast
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+in_both_schemes = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt install chromium)"),
+    pytest.mark.parametrize("scheme", ["light", "dark"]),
+]
 EVIL = "</script><script>alert(1)</script><!-- @TITLE@ & \u202e"
 
 
@@ -118,21 +125,27 @@ def test_ink_is_readable_on_every_ground(name: str) -> None:
             assert contrast(ground, letters) >= 4.5
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt install chromium)")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_axes_are_named_and_a_scale_says_what_the_colours_mean(tmp_path: Path, scheme: str) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
-    weights = np.array([[[[0.25, 0.75, 0], [0, 0, 1]]]], np.float32)
-    attention_map = AttentionMap(
-        1, ["a", "b", "</s>"], ["x", "</s>"], weights, weight_label="attention weight,\nshared"
-    )
-    path = tmp_path / "page.html"
-    path.write_text(attention_page([attention_map], "run", 1, 1), encoding="utf-8")
-    with playwright.sync_playwright() as engines:
-        chromium = engines.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = chromium.new_page(color_scheme=scheme)
-        page.goto(path.as_uri())
+class TestInABrowser:
+    pytestmark = in_both_schemes
+
+    @pytest.fixture
+    def page(self, tmp_path: Path, scheme: str) -> Iterator[Any]:
+        """The page of a model with a single head, whose weights are 0.25, 0.75 and 1."""
+        playwright = pytest.importorskip("playwright.sync_api")
+        weights = np.array([[[[0.25, 0.75, 0], [0, 0, 1]]]], np.float32)
+        attention_map = AttentionMap(
+            1, ["a", "b", "</s>"], ["x", "</s>"], weights, weight_label="attention weight,\nshared"
+        )
+        path = tmp_path / "page.html"
+        path.write_text(attention_page([attention_map], "run", 1, 1), encoding="utf-8")
+        with playwright.sync_playwright() as engines:
+            chromium = engines.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+            opened = chromium.new_page(color_scheme=scheme)
+            opened.goto(path.as_uri())
+            yield opened
+            chromium.close()
+
+    def test_the_axes_are_named_and_a_scale_says_what_the_colours_mean(self, page: Any) -> None:
         assert page.locator("th.axis").all_inner_texts() == ["source →", "produced ↓"]
         assert page.locator(".scale").inner_text().split("\n") == ["attention weight, shared:", "0", "1"]
         shades = page.locator("tbody td").evaluate_all("cells => cells.map(cell => getComputedStyle(cell).background)")
@@ -141,4 +154,17 @@ def test_the_axes_are_named_and_a_scale_says_what_the_colours_mean(tmp_path: Pat
         gradient = page.locator(".scale i").evaluate("bar => getComputedStyle(bar).backgroundImage")
         strongest = re.search(r"rgb\([\d, ]+\)", shades[5])
         assert strongest and strongest[0] in gradient
-        chromium.close()
+
+    @pytest.mark.parametrize(("produced", "source"), [(0, 0), (0, 1), (1, 2)])
+    def test_words_and_percentages_can_be_read_on_every_shade(self, page: Any, produced: int, source: int) -> None:
+        """A contrast of 4.5 to 1 at least (WCAG 2.2, 1.4.3), down to the deepest shade."""
+        page.locator(".words").nth(1).locator("button").nth(produced).hover()
+        word = page.locator(".words").first.locator("button").nth(source)
+        *inks, ground = word.evaluate(
+            "word => [getComputedStyle(word).color, getComputedStyle(word, '::after').color,"
+            " getComputedStyle(word).backgroundColor]"
+        )
+        card = page.locator("section").evaluate("section => getComputedStyle(section).backgroundColor")
+        assert word.get_attribute("data-percent") == ["25 %", "75 %", "100 %"][source]
+        for ink in inks:
+            assert contrast(ink, blended([card, ground])) >= 4.5, (ink, ground)
