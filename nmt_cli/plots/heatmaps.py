@@ -28,8 +28,8 @@ def draw_attention(
 ) -> None:
     """Write the heatmaps of one sentence: panels [T, S] with cells of one size, and a bar that says what they are.
 
-    Only the outer panels have labels. All panels share a colour scale from 0 to the largest weight shown. The heads
-    of one layer, or the layers of one head, are wrapped after four.
+    Only the outer panels have labels. Colours stand for weights from 0 to 1 in every picture. The heads of one layer,
+    or the layers of one head, are wrapped after four.
     """
     column_labels, row_labels = (
         [truncate(escape_controls(label), MAX_LABEL_CHARACTERS) for label in labels] for labels in (source, target)
@@ -40,12 +40,8 @@ def draw_attention(
         panel_size = cell_size * len(column_labels), cell_size * len(row_labels)
         figure = _panel_figure(rows, panel_size)
         panels = [panel for row in rows for panel in row]
-        max_weight = max(float(panel.weights.max()) for panel in panels)
         for axes, panel in zip(figure.axes, panels, strict=True):
-            image = axes.imshow(
-                panel.weights, cmap=COLOUR_MAP, vmin=0, vmax=max_weight, aspect="auto",
-                interpolation="none",
-            )  # fmt: skip
+            image = axes.imshow(panel.weights, cmap=COLOUR_MAP, vmin=0, vmax=1, aspect="auto", interpolation="none")
             _draw_cell_borders(axes, panel.weights.shape, cell_size)
         _draw_labels(figure.axes, rows, column_labels, row_labels, cell_size)
         _draw_colourbar(figure, image, panel_size, weight_label)

@@ -34,6 +34,26 @@ def test_a_grid_names_its_sides_and_its_bar(tmp_path: Path, monkeypatch: pytest.
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("weight", [0.1, 0.6, 1.0])
+@pytest.mark.parametrize("chosen", ["all", "mean"])
+def test_a_colour_stands_for_the_same_weight_in_every_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weight: float, chosen: Selection
+) -> None:
+    colours: list[Any] = []
+    ticks: list[list[float]] = []
+
+    def write(figure: Any, path: Path, *, title: str) -> None:
+        colours.extend(image.cmap(image.norm(weight)) for axes in figure.axes for image in axes.images)
+        ticks.append(list(figure.axes[-1].get_yticks()))
+
+    monkeypatch.setattr(heatmaps, "save_figure", write)
+    for largest in (weight, 1.0):
+        panels = attention_panels(np.full((2, 2, 3, 4), largest, np.float32), chosen, chosen)
+        draw_attention(tmp_path / "a.png", words(4), words(3), panels, "run")
+    assert len(set(colours)) == 1 and len(colours) == (8 if chosen == "all" else 2)
+    assert all(places[0] == 0 and places[-1] == 1 for places in ticks)
+
+
 def words(count: int) -> list[str]:
     return [f"word{number}" for number in range(count - 1)] + ["</s>"]
 
