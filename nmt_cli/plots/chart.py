@@ -93,7 +93,8 @@ class _Canvas:
     def __init__(self, width: int, height: int, braille: bool) -> None:
         self.braille = braille
         self.x_size, self.y_size = (2 * width, 4 * height) if braille else (width, height)
-        self.cells = [[Span(" ")] * width for _ in range(height)]
+        self.dots = [[0] * width for _ in range(height)]  # bits of a braille character
+        self.marks: list[list[dict[int, str]]] = [[{} for _ in range(width)] for _ in range(height)]  # by the style
 
     def draw(self, points: list[tuple[float, float]], style_index: int, *, points_only: bool) -> None:
         """Draw points whose coordinates are fractions of the width and height, from the lower left."""
@@ -115,9 +116,18 @@ class _Canvas:
                     self._set_dot(x, round(start[1] + fraction * (end[1] - start[1])), style_index)
 
     def row(self, row_index: int) -> Row:
-        """A row, counted from the top, as spans of one colour each."""
-        groups = groupby(self.cells[row_index], key=lambda cell: cell.style)
+        """A row, counted from the top, as spans of one colour each; where curves coincide they take turns."""
+        cells = [self._cell(row_index, column) for column in range(len(self.dots[row_index]))]
+        groups = groupby(cells, key=lambda cell: cell.style)
         return [Span("".join(cell.text for cell in cells), style) for style, cells in groups]
+
+    def _cell(self, row: int, column: int) -> Span:
+        marks = list(self.marks[row][column].items())
+        if not marks:
+            return Span(" ")
+        style_index, mark = marks[column % len(marks)]
+        text = chr(BRAILLE_BLANK | self.dots[row][column]) if self.braille else mark
+        return Span(text, COLOURS[style_index % len(COLOURS)])
 
     def _thicken(self, x: int, y: int, style_index: int) -> None:
         """Make an isolated point two dots wide and high."""
@@ -128,10 +138,11 @@ class _Canvas:
     def _set_dot(self, x: int, y: int, style_index: int, *, is_point: bool = False) -> None:
         column, row = (x // 2, y // 4) if self.braille else (x, y)
         if self.braille:
-            present = self.cells[row][column].text
-            dots = BRAILLE_BLANK if present == " " else ord(present)
-            text = chr(dots | BRAILLE_DOT_BITS[x % 2][y % 4])
-        else:
+            self.dots[row][column] |= BRAILLE_DOT_BITS[x % 2][y % 4]
+        marks = self.marks[row][column]
+        has_points = any(mark in ASCII_POINT_MARKERS for mark in marks.values())
+        if is_point and not has_points:
+            marks.clear()  # points lie above lines
+        if is_point or not has_points:
             markers = ASCII_POINT_MARKERS if is_point else ASCII_MARKERS
-            text = markers[style_index % len(markers)]
-        self.cells[row][column] = Span(text, COLOURS[style_index % len(COLOURS)])
+            marks[style_index] = markers[style_index % len(markers)]

@@ -13,6 +13,8 @@ TRAINING_LOSS, VALIDATION_LOSS = "training, label-smoothed", "validation"
 LOSS_UNIT = "nats/token"
 CTC_NOTE = "of a CTC model: summed over all alignments"
 MAX_MARKERS = 40  # about, per line
+WIDTH_STEP, MARKER_STEP = 0.9, 2.2  # points by which lines and markers are larger than those of the next run above them
+MAX_STEPS = 3
 SINGLE_POINT_MARKER = "_"  # a piece of line, where a curve of the training has a single point
 
 
@@ -55,7 +57,8 @@ def draw_curves(path: Path, histories: Mapping[str, TrainingHistory]) -> None:
         for quantity, axes_row in zip(rows, panels, strict=True):
             for axis, axes in zip(AXES, axes_row, strict=True):
                 for number, history in enumerate(histories.values()):
-                    _draw_quantity(axes, quantity, history, axis, line_style(number))
+                    lines = _draw_quantity(axes, quantity, history, axis, line_style(number))
+                    _stack(lines, len(histories) - 1 - number)
                 _style_axes(axes, quantity)
             is_loss = quantity.label == "loss"
             axes_row[0].set_ylabel(f"loss ({LOSS_UNIT})" if is_loss else quantity.label)
@@ -66,18 +69,28 @@ def draw_curves(path: Path, histories: Mapping[str, TrainingHistory]) -> None:
         save_figure(figure, path, title="training curves")
 
 
-def _draw_quantity(axes: Any, quantity: Quantity, history: TrainingHistory, axis: str, style: LineStyle) -> None:
+def _stack(lines: list[Any], runs_above: int) -> None:
+    """Make lines and markers larger than those of the runs that are drawn above them, which may coincide with them."""
+    steps = min(runs_above, MAX_STEPS)
+    for line in lines:
+        line.set_linewidth(line.get_linewidth() + WIDTH_STEP * steps)
+        line.set_markersize(line.get_markersize() + MARKER_STEP * steps)
+
+
+def _draw_quantity(axes: Any, quantity: Quantity, history: TrainingHistory, axis: str, style: LineStyle) -> list[Any]:
+    lines = []
     for curve in quantity.curves:
         series: Series = getattr(history, curve)
         is_validation = curve in ("dev_loss", *SCORES)
         is_single = not is_validation and len(series.values) == 1
         marker = style.marker if is_validation else SINGLE_POINT_MARKER if is_single else None
-        axes.plot(
+        lines += axes.plot(
             series.x_values(axis), series.values, color=style.color, marker=marker,
             linestyle=style.linestyle, markersize=4.5, markevery=-(-len(series.values) // MAX_MARKERS) or 1,
             linewidth=1.0 if is_validation and len(quantity.curves) > 1 else 1.5,
-            markeredgecolor=style.color if is_single else "white", markeredgewidth=1.5 if is_single else 0.5,
+            markeredgecolor=style.color if is_single else "white", markeredgewidth=1.5 if is_single else 0.3,
         )  # fmt: skip
+    return lines
 
 
 def _style_axes(axes: Any, quantity: Quantity) -> None:
@@ -100,7 +113,7 @@ def _draw_legend(
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], **line_style(number)._asdict(), label=name) for number, name in enumerate(histories)]
-    figure.legend(handles=handles, loc="outside upper left", ncols=columns)
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, handlelength=3.5)
     if with_loss:
         loss_handles = [
             Line2D([], [], color=MUTED_COLOUR, label=TRAINING_LOSS),

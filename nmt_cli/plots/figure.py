@@ -21,7 +21,8 @@ TEXT_COLOUR, MUTED_COLOUR, GRID_COLOUR = "#222222", "#666666", "#dddddd"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222")
 MARKERS = ("o", "s", "^", "D", "v", "<", ">")
 MARKER_SHIFT = 3  # in each cycle of colours
-LINE_STYLES = ("-", "--", ":", "-.")
+Dashes = str | tuple[float, tuple[float, ...]]
+LINE_STYLES: tuple[Dashes, ...] = ("-", (0, (4, 3)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))  # gaps that show a line below
 _DATE_KEYS = {".svg": "Date", ".pdf": "CreationDate"}  # left out, so that equal figures are equal files
 
 _STYLE: dict[str, Any] = {
@@ -53,16 +54,17 @@ class LineStyle(NamedTuple):
 
     color: str
     marker: str
-    linestyle: str
+    linestyle: Dashes
 
 
 def line_style(index: int) -> LineStyle:
-    """The style of the system or run with this index, from 0; no two of the first 28 share colour and marker."""
+    """The style of the system or run with this index, from 0; no two of the first 28 share colour and marker, and
+    neighbours differ in their dashes, through which a line below them is seen."""
     cycle, colour_index = divmod(index, len(COLOURS))
     return LineStyle(
         COLOURS[colour_index],
         MARKERS[(colour_index + MARKER_SHIFT * cycle) % len(MARKERS)],
-        LINE_STYLES[cycle % len(LINE_STYLES)],
+        LINE_STYLES[index % len(LINE_STYLES)],
     )
 
 

@@ -56,6 +56,17 @@ def test_a_chart_is_as_wide_as_the_screen_but_no_wider_than_100(width: int) -> N
         assert max(map(len, rows)) in (min(width, 100) - 1, min(width, 100))
 
 
+def test_where_curves_coincide_all_are_seen_and_points_lie_above_lines() -> None:
+    line, same, third = (Curve([(0, 4), (100, 4), (100, 0)], index) for index in range(3))
+    points = Curve([(0, 4), (50, 4)], 1, points_only=True)
+    assert text([line, same])[1] == "   4.00 |*o*o*o*o*o*o*o*o*o*o*o"
+    assert text([line, same, third])[1] == "   4.00 |*o+*o+*o+*o+*o+*o+*o+*"
+    for curves in ([points, line], [line, points]):
+        assert text(curves)[1] == "   4.00 |2*********2***********"
+    rows = list(render_chart("x", [line, same], "u", 100.0, COLOURS, 3))
+    assert {span.style for span in rows[1][1:]} == {"blue", "red"}
+
+
 def test_a_flat_line_a_point_and_infinity_are_drawn() -> None:
     for points in ([(0.0, 5.0), (100.0, 5.0)], [(50.0, 0.0)], [(1.0, math.inf), (2.0, 3.0)]):
         rows = text([Curve(points, 0)])

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from nmt_cli.plots import curves, figure
 from nmt_cli.plots.curves import available_quantities, draw_curves
@@ -55,6 +57,17 @@ def test_runs_are_overlaid_and_named(runs: int, tmp_path: Path, monkeypatch: pyt
     ]  # fmt: skip
     assert [axes.get_xlabel() for axes in panels[-2:]] == ["updates", "minutes of training"]
     assert svg_size(tmp_path / "a.svg")[0] > 600
+
+
+@pytest.mark.parametrize("runs", [2, 4])
+def test_equal_runs_are_all_seen(runs: int, tmp_path: Path) -> None:
+    history = course(tmp_path / "a")
+    draw_curves(tmp_path / "a.png", {f"run {n}": history for n in range(runs)})
+    pixels = imread(tmp_path / "a.png")[..., :3]
+    panels = pixels[len(pixels) // 8 :]  # below the legend
+    for colour in figure.COLOURS[:runs]:
+        distance = np.abs(panels - np.array(list(bytes.fromhex(colour[1:]))) / 255).max(-1)
+        assert np.count_nonzero(distance < 0.02) > 200, colour
 
 
 @pytest.mark.parametrize(("model", "is_said"), [("ctc", True), ("rnn", False)])
