@@ -77,7 +77,8 @@ def lengths(
     reference: Annotated[list[Path], typer.Option(help="File of references; may be repeated.", show_default=False)],
     runs: Annotated[list[str], typer.Argument(metavar="[[NAME=]RUN]...", help="Runs to translate with.")] = [],
     hypotheses: Annotated[
-        list[str], typer.Option(metavar="[NAME=]FILE", help="Translations made elsewhere; may be repeated.")
+        list[str],
+        typer.Option("--hypotheses", "-i", metavar="[NAME=]FILE", help="Translations made elsewhere; may be repeated."),
     ] = [],
     out: FigurePath = None,
     metric: Annotated[str, typer.Option(help="bleu or chrf.")] = "bleu",

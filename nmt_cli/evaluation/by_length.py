@@ -17,6 +17,9 @@ LengthUnit = Literal["words", "characters"]
 BUCKET_WIDTHS = (5, 10, 20, 50, 100, 200, 500, 1000)
 MAX_BUCKETS = 9  # if the user sets no bucket ends
 CONFIDENCE_PERCENT = 95
+MIN_INTERVAL_SENTENCES = 20
+"""With fewer sentences a bootstrap says too little: with 20 its interval is about 10 % narrower than Student's, whose
+quantile is larger by a factor of 1.07 and its standard error by 1.03; with 2 it is 9 times as narrow."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,11 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Interval:
-    """A corpus score and its 95 % bootstrap interval."""
+    """A corpus score and its 95 % bootstrap interval; None with fewer than MIN_INTERVAL_SENTENCES sentences."""
 
     score: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,8 @@ def _bootstrap_interval(scorer: Any, statistics: NDArray[np.float64], samples: i
     corpus_score = _score_from_statistics(scorer, statistics.sum(0))
     rng = np.random.default_rng(seed)
     sentence_count = len(statistics)
+    if sentence_count < MIN_INTERVAL_SENTENCES:
+        return Interval(corpus_score)
     scores = [
         _score_from_statistics(
             scorer, np.bincount(rng.integers(0, sentence_count, sentence_count), minlength=sentence_count) @ statistics

@@ -1,10 +1,11 @@
 """Scores by source length: a line with intervals for each system, above a bar chart of the sentence counts."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.evaluation.by_length import CONFIDENCE_PERCENT, Interval, LengthScores
+from nmt_cli.evaluation.by_length import CONFIDENCE_PERCENT, MIN_INTERVAL_SENTENCES, Interval, LengthScores
 from nmt_cli.plots.figure import MUTED_COLOUR, add_grid, figure_style, line_style, new_figure, save_figure
 
 METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
@@ -30,7 +31,7 @@ def draw_lengths(path: Path, scores: LengthScores) -> None:
         add_grid(upper)
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
         _draw_counts(lower, scores)
-        figure.supxlabel(_footnote(scores), fontsize=7, color=MUTED_COLOUR, x=0.01, ha="left")
+        figure.supxlabel("\n".join(_notes(scores)), fontsize=7, color=MUTED_COLOUR, x=0.01, ha="left")
         save_figure(figure, path, title=title)
 
 
@@ -49,15 +50,15 @@ def format_table(scores: LengthScores) -> Iterator[str]:
             cell.ljust(width) if column == 0 else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
-    yield _footnote(scores)
+    yield "  ".join(_notes(scores))
 
 
 def _draw_system(axes: Any, name: str, intervals: list[Interval], number: int, offset: float) -> None:
     x_positions = [bucket_index + offset for bucket_index in range(len(intervals))]
     points = [interval.score for interval in intervals]
     # The score of very few sentences can lie outside its interval: the bar has length zero on that side.
-    below = [max(0.0, interval.score - interval.low) for interval in intervals]
-    above = [max(0.0, interval.high - interval.score) for interval in intervals]
+    below = [math.nan if interval.low is None else max(0.0, interval.score - interval.low) for interval in intervals]
+    above = [math.nan if interval.high is None else max(0.0, interval.high - interval.score) for interval in intervals]
     style = line_style(number)
     axes.errorbar(
         x_positions, points, yerr=(below, above), label=name, elinewidth=1.1, capsize=2.5,
@@ -68,8 +69,8 @@ def _draw_system(axes: Any, name: str, intervals: list[Interval], number: int, o
 def _set_score_limits(axes: Any, scores: LengthScores) -> None:
     """Start the axis at zero, unless all scores are far above it."""
     all_intervals = [interval for intervals in scores.systems.values() for interval in intervals]
-    low = min(interval.low for interval in all_intervals)
-    high = max(max(interval.high, interval.score) for interval in all_intervals)
+    low = min(interval.score if interval.low is None else interval.low for interval in all_intervals)
+    high = max(max(interval.high or 0.0, interval.score) for interval in all_intervals)
     axes.set_ylim(0 if low < 0.6 * high else low - 0.15 * (high - low), high + 0.05 * high + 0.5)
 
 
@@ -86,10 +87,14 @@ def _draw_counts(axes: Any, scores: LengthScores) -> None:
     axes.set_xlabel(f"{scores.unit} in the source")
 
 
-def _footnote(scores: LengthScores) -> str:
+def _notes(scores: LengthScores) -> tuple[str, str]:
+    """How the scores and their intervals were computed."""
     resampling = f"{CONFIDENCE_PERCENT} % bootstrap intervals: {scores.samples:,} resamples, seed {scores.seed}"
-    return f"{scores.signature}  {resampling}"
+    if any(len(bucket.sentence_indices) < MIN_INTERVAL_SENTENCES for bucket in scores.buckets):
+        resampling += f"; none with fewer than {MIN_INTERVAL_SENTENCES} sentences"
+    return scores.signature, resampling
 
 
 def _format_interval(interval: Interval) -> str:
-    return f"{interval.score:5.2f} [{interval.low:5.2f}, {interval.high:5.2f}]"
+    limits = "" if interval.low is None else f"[{interval.low:5.2f}, {interval.high:5.2f}]"
+    return f"{interval.score:5.2f} {limits:14}"

@@ -115,10 +115,16 @@ def test_the_same_seed_gives_the_same_intervals() -> None:
     assert first == again and first.overall != other.overall
 
 
-def test_one_sentence_has_an_interval_of_no_width() -> None:
-    scores = score_by_length([3], [["a b c d"]], {"x": ["a b c e"]}, "chrf", samples=5)
-    (interval,) = scores.systems["x"]
-    assert interval.low == interval.high == pytest.approx(interval.score)
+@pytest.mark.parametrize(("sentences", "has_interval"), [(1, False), (2, False), (19, False), (20, True)])
+def test_few_sentences_have_no_interval(sentences: int, has_interval: bool) -> None:
+    """That of a bootstrap over two would be far too narrow."""
+    hypotheses = [f"a b c {'de'[number % 2]}" for number in range(sentences)]
+    scores = score_by_length([3] * sentences, [["a b c d"] * sentences], {"x": hypotheses}, "chrf", samples=50)
+    for interval in (*scores.systems["x"], scores.overall["x"]):
+        assert interval.score > 0
+        assert (interval.low is not None and interval.high is not None) == has_interval
+    record = scores.to_dict()["systems"]["x"]["buckets"][0]
+    assert set(record) == {"score", "low", "high"} and (record["low"] is not None) == has_interval
 
 
 def test_the_record_holds_all_numbers_and_their_signature() -> None:
