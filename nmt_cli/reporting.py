@@ -4,6 +4,7 @@ This is the only module that uses rich.
 """
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +47,31 @@ def discard_output(descriptors: Sequence[int]) -> None:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, descriptor)
         os.close(null)
+
+
+@contextmanager
+def hidden_native_lines(pattern: re.Pattern[bytes]) -> Iterator[None]:
+    """Hide matching lines of what libraries in C++ write to standard error meanwhile; other lines follow afterwards."""
+    import tempfile  # not needed to start
+
+    try:
+        original = os.dup(2)
+    except OSError:  # closed by who called
+        yield
+        return
+    with tempfile.TemporaryFile() as buffer:
+        sys.stderr.flush()
+        os.dup2(buffer.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(original, 2)
+            os.close(original)
+            buffer.seek(0)
+            for line in buffer:
+                if not pattern.search(line):
+                    os.write(2, line)
 
 
 MIN_SECONDS_BETWEEN_NOTES = 0.1

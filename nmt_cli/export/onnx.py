@@ -5,7 +5,10 @@ encoders need, and takes many times as long; see docs/decisions.md.
 """
 
 import copy
+import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -33,10 +36,15 @@ from nmt_cli.fs import write_json
 from nmt_cli.models import MODELS
 from nmt_cli.models.configs import ModelConfig
 from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, TensorState, TranslationModel
+from nmt_cli.reporting import hidden_native_lines
 
 PACKAGES: tuple[str, ...] = ("onnx", "onnxruntime")
 QUANTIZATIONS: tuple[str, ...] = ("float32",)
 OPSET = 17
+EXPORTER_MODULES = r"(torch|nmt_cli\.export)\.onnx\b"  # the second as the caller of the first
+SHAPE_INFERENCE_WARNING = re.compile(
+    rb"\] Warning: The shape inference of prim::\w+ type is missing"
+)  # of recurrent layers
 MIN_POSITIONS = 1024  # tokens per side that position tables have room for, or more if the search allows more
 FORMAT_VERSION = 1
 SOURCE_AXES = {"source": {0: "batch", 1: "source_length"}, "lengths": {0: "batch"}}
@@ -151,6 +159,17 @@ def _dynamic_axes(tensor: Tensor, lengthened: dict[str, Tensor]) -> dict[int, st
     return axes
 
 
+@contextmanager
+def _hidden_exporter_warnings() -> Iterator[None]:
+    """Without what PyTorch's exporter says of itself, and of what tracing may turn into a constant: the parity check
+    finds what matters of that. Warnings of models are shown."""
+    with warnings.catch_warnings(), hidden_native_lines(SHAPE_INFERENCE_WARNING):
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
+        for category in (UserWarning, DeprecationWarning):
+            warnings.filterwarnings("ignore", category=category, module=EXPORTER_MODULES)
+        yield
+
+
 def _trace(
     graph: nn.Module,
     arguments: tuple[Tensor, ...],
@@ -161,7 +180,7 @@ def _trace(
 ) -> None:
     target: Any = str(path) if is_text(path) else BytesIO()  # graphs of more than 2 GiB need a path
     register: Any = torch.onnx.register_custom_op_symbolic  # type: ignore[attr-defined]
-    with warnings.catch_warnings(action="ignore"):  # of constants: the parity check finds those that matter
+    with _hidden_exporter_warnings():
         register("aten::rms_norm", _rms_norm, OPSET)
         register("aten::unflatten", _unflatten, OPSET)
         torch.onnx.export(

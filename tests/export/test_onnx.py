@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,31 @@ def random_model(name: str, number: int) -> Model:
     for parameter in model.parameters():
         parameter.data.add_(0.2 * torch.randn_like(parameter))
     return model
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_the_exporter_of_pytorch_says_nothing_on_the_terminal(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = random_model(name, 0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        onnx.export_model(model, NO_TOKENIZERS, SearchConfig(), tmp_path, "float32")
+    assert (capfd.readouterr(), [str(warning.message) for warning in caught]) == (("", ""), [])
+
+
+def test_what_a_model_or_another_library_says_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    model = random_model("rnn", 0)
+
+    def warn(*_: object) -> None:
+        warnings.warn("of the model", stacklevel=1)
+        os.write(2, b"of a library in C++\n")
+
+    model.register_forward_pre_hook(warn)
+    next(model.children()).register_forward_pre_hook(warn)
+    with pytest.warns(UserWarning, match="of the model"):
+        onnx.export_model(model, NO_TOKENIZERS, SearchConfig(), tmp_path, "float32")
+    assert set(capfd.readouterr().err.splitlines()) == {"of a library in C++"}
 
 
 def source_of(count: int, size: int) -> Sequences:
