@@ -14,7 +14,7 @@ from nmt_cli.allocator import return_freed_memory
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.device import device_name, resolved_precision
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, MainProcessFailed, ProcessGroup
-from nmt_cli.errors import DeviceError, TrainingError
+from nmt_cli.errors import DeviceError, TrainingError, pluralize
 from nmt_cli.evaluation.calibration import fit_calibration
 from nmt_cli.evaluation.metrics import Score, corpus_scores, default_bleu_tokenizer
 from nmt_cli.evaluation.validation import Validator, translate_as_cli, unigram_loss
@@ -119,6 +119,8 @@ def _finish(run: TrainingRun, state: TrainingState) -> TrainingResult:
     if run.processes.is_main:
         _write_result(run, result, checkpoint, test_seconds)
         _export(run)
+    if note := _scores_note(run, checkpoint.update):
+        reporter.info(note)
     signature_suffix = f"recipe:{recipe.hash()}|step:{checkpoint.update}|beam:{recipe.search.beam}"
     for score in result.scores:
         reporter.info(f"test {score.text}  {score.signature}|{signature_suffix}")
@@ -130,6 +132,30 @@ def _finish(run: TrainingRun, state: TrainingState) -> TrainingResult:
     idle_note = "" if run.processes.is_single else f", {idle_fraction:.1%} of it idle"
     reporter.info(f"{run.folder.path}: done in {state.training_seconds / 60:.1f} minutes of training{idle_note}")
     return result
+
+
+def _scores_note(run: TrainingRun, best_update: int) -> str:
+    """How the scores of validations and of the test text are computed, which differs; empty without any."""
+    config, notes = run.recipe.training, []
+    development, test = run.data.split("dev"), run.data.split("test")
+    if development is not None and config.metric != "loss":
+        weights = "weights of each update"
+        if config.ema_decay is not None:
+            weights = "moving average of the weights"
+        elif config.average_checkpoints > 1:
+            weights = f"mean weights of up to {config.average_checkpoints} checkpoints"
+        lines = pluralize(len(development.sources), "development line")
+        notes.append(f"validations: {lines}, {_search_name(config.validation_beam)}, {weights}")
+    if test is not None:
+        lines, search = pluralize(len(test.sources), "line"), _search_name(run.recipe.search.beam)
+        notes.append(
+            f"test: {lines}, {search} as nmt translate, weights of the best validation (update {best_update:,})"
+        )
+    return "; ".join(notes)
+
+
+def _search_name(beam: int) -> str:
+    return "greedy" if beam == 1 else f"beam {beam}"
 
 
 def _export(run: TrainingRun) -> None:

@@ -13,7 +13,7 @@ import torch
 from nmt_cli.allocator import return_freed_memory
 from nmt_cli.data.prepared.store import Split
 from nmt_cli.decoding.torch_engine import TorchEngine
-from nmt_cli.errors import UserError
+from nmt_cli.errors import UserError, pluralize
 from nmt_cli.export.cached import (
     AUTO_FILE,
     AutomaticEngine,
@@ -66,8 +66,8 @@ def _export(run: LoadedRun, development_text: Split | None) -> AutomaticEngine:
             weight_type, figures["int8"] = "int8", asdict(parity)
             reason = (
                 f"int8 is as good as float32: BLEU {parity.bleu[1]:.2f} against {parity.bleu[0]:.2f}, "
-                f"chrF {parity.chrf[1]:.2f} against {parity.chrf[0]:.2f} on {parity.lines:,} "
-                f"line{'s' if parity.lines != 1 else ''}"
+                f"chrF {parity.chrf[1]:.2f} against {parity.chrf[0]:.2f}, greedily on "
+                f"{pluralize(parity.lines, 'development line')}"
             )
     return AutomaticEngine(FORMAT, weight_type, reason, digest, figures)
 

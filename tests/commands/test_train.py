@@ -141,6 +141,7 @@ def test_each_text_of_the_test_text_is_scored_too(toy: Path) -> None:
         assert written["test_by_text"][name]["chrf"]["score"] == pytest.approx(expected[1].score)
         said = f"test of {name}: {expected[0].text}, {expected[1].text}"
         assert said in listener.said
+    assert any(line.startswith("validations: 40 development lines, greedy, weights") for line in listener.said)
     assert written["test_by_text"]["test.ab"] == written["test_by_text"]["test.ab (2)"] != written["test"]
     assert all(line.startswith("<2ba> ") for line in lines["source"][count : count + others])
 
@@ -566,6 +567,29 @@ def test_what_was_exported_is_said_to_be_for_cpus_where_there_is_a_gpu(
     run: Any = SimpleNamespace(folder=RunFolder(toy), recipe=toy_recipe(toy / "text"), data=data, reporter=reporter)
     training._export(run)
     assert reporter.said[0].startswith(f"{place}nmt translate uses engine ctranslate2, float32: ")
+
+
+TEST_NOTE = "test: 1 line, beam 2 as nmt translate, weights of the best validation (update 1,200)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "has_test", "said"),
+    [
+        ({}, True, f"validations: 3 development lines, greedy, weights of each update; {TEST_NOTE}"),
+        ({"validation_beam": 3, "average_checkpoints": 3}, False,
+         "validations: 3 development lines, beam 3, mean weights of up to 3 checkpoints"),
+        ({"ema_decay": 0.99}, False, "validations: 3 development lines, greedy, moving average of the weights"),
+        ({"metric": "loss"}, True, TEST_NOTE),
+        ({"metric": "loss"}, False, ""),
+    ],
+)  # fmt: skip
+def test_how_validations_and_the_test_are_scored_is_said(
+    toy: Path, changes: dict[str, Any], has_test: bool, said: str
+) -> None:
+    texts = {"dev": SimpleNamespace(sources=["a"] * 3), "test": SimpleNamespace(sources=["a"]) if has_test else None}
+    recipe = toy_recipe(toy / "text", **changes)
+    run: Any = SimpleNamespace(recipe=recipe, data=SimpleNamespace(split=texts.get))
+    assert training._scores_note(run, 1200) == said
 
 
 def test_two_processes_do_not_train_in_one_folder(toy: Path) -> None:
