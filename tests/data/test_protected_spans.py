@@ -1,10 +1,14 @@
 """What holds nothing to translate, or must not change inside a line, is told from what does."""
 
 import functools
+import re
+import sys
 import unicodedata
+from unittest.mock import Mock
 
 import pytest
 
+from nmt_cli.data import protected_spans
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.placeholders import PlaceholderMaker
 from nmt_cli.data.protected_spans import find_spans, has_nothing_to_translate
@@ -192,6 +196,35 @@ def test_placeholders_are_made_by_seed_where_both_sides_have_the_same() -> None:
     assert {c for pair in pairs for c in make(*pair)[0]} >= set(SPAN_PLACEHOLDERS)
     assert make("He and he", "Er und so") == ("He and he", "Er und so")
     assert make("Anna and Anna", "Anna und Anna") == ("Anna and Anna", "Anna und Anna")
+
+
+def test_a_text_compiles_the_ranges_of_scripts_without_spaces_only_where_it_may_have_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are nearly all of the time that the first line with an address takes."""
+    protected_spans._ignoring_case.cache_clear()
+    compiler = Mock(wraps=re.compile)
+    monkeypatch.setattr(re, "compile", compiler)
+
+    def compiled_ranges() -> list[bool]:
+        ranges = [protected_spans.UNSPACED_SCRIPTS in call.args[0] for call in compiler.call_args_list]
+        compiler.reset_mock()
+        return ranges
+
+    assert len(find_spans("“www.example.org”, für 5 € – Việt Nam")) == 1
+    assert has_nothing_to_translate("www.example.org")
+    assert (ranges := compiled_ranges()) and not any(ranges)
+    assert len(find_spans("请访问www.example.org")) == 1 and any(compiled_ranges())
+
+
+def test_the_scripts_without_spaces_have_no_case_and_are_told_from_other_text() -> None:
+    text = "".join(map(chr, range(sys.maxunicode + 1)))
+    for character in re.findall(f"[{protected_spans._UNSPACED}]", text):
+        assert character.lower() == character == character.upper()
+        assert protected_spans._may_have_unspaced(character)
+    for class_ in (protected_spans._CHARACTER, protected_spans._MAIL_PART, protected_spans._FOLDER_CHARACTER):
+        in_any_case = re.compile(class_.replace("(?-i:", "(?:"), re.IGNORECASE)
+        assert re.findall(class_, text, re.IGNORECASE) == in_any_case.findall(text)
 
 
 @pytest.mark.parametrize(
