@@ -27,6 +27,7 @@ from nmt_cli.data.segmentation_marks import MarkedLines
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText, RawPair
 from nmt_cli.data.sources.corpus import Corpus
+from nmt_cli.data.tokenization.encoding import ID_DTYPE, WordCache
 from nmt_cli.data.tokenization.tokenizer import batched
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 
@@ -137,7 +138,10 @@ def _are_as_said(texts: list[ParallelTextStats], config: CorpusConfig, profile: 
 def token_lengths(tokenizers: Tokenizers, pairs: list[TextPair]) -> tuple[TokenLengths, TokenLengths]:
     """Number of pieces of each source and target, without the end of sentence."""
     lengths = np.zeros((len(SIDES), len(pairs)), np.int64)
-    for side, tokenizer in enumerate((tokenizers.source, tokenizers.target)):
+    source_words = WordCache(tokenizers.source)
+    target_words = source_words if tokenizers.joint else WordCache(tokenizers.target)
+    for side, words in enumerate((source_words, target_words)):
         lines = (pair[side] for pair in pairs)
-        lengths[side] = [len(ids) for block in batched(lines, PAIRS_PER_BLOCK) for ids in tokenizer.encode(block)]
+        id_bytes = [len(ids) for block in batched(lines, PAIRS_PER_BLOCK) for ids in words.encode(block)]
+        lengths[side] = np.array(id_bytes, np.int64) // ID_DTYPE.itemsize
     return lengths[0], lengths[1]

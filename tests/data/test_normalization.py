@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nmt_cli.data import normalization
 from nmt_cli.data.normalization import LEGACY, NormalizationConfig, Normalizer
 from nmt_cli.errors import UserError
 
@@ -40,6 +41,17 @@ def test_characters_that_nobody_sees_go(character: str) -> None:
 )  # fmt: skip
 def test_what_is_part_of_the_text_stays(text: str) -> None:
     assert DEFAULT(text) == text
+
+
+def test_text_that_is_printable_is_not_searched_for_what_it_cannot_have() -> None:
+    """Searching it was most of the time that a line of German took."""
+    printable = "".join(filter(str.isprintable, map(chr, range(sys.maxunicode + 1))))
+    assert set(normalization._DROPPED.findall(printable)) == {normalization._UNSEEN_MARK}
+    assert normalization._SPACES.search(printable) is None and " " in printable
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_DROPPED", "_SPACES"):
+            patch.setattr(normalization, name, None)
+        assert DEFAULT("Die Brücke – „so“ 日本語 👩🏽") == "Die Brücke – „so“ 日本語 👩🏽"
 
 
 def test_letters_are_composed() -> None:

@@ -62,7 +62,9 @@ class Scripts(NamedTuple):
     def foreign_share(self, source: str, target: str) -> float:
         """The share of letters in other scripts, of the side that has more of them; 0 for a text without letters."""
         return max(
-            0.0 if "LATIN" in scripts and not _BEYOND_LATIN.search(text) else _foreign_share(text, scripts)
+            0.0
+            if "LATIN" in scripts and (text.isascii() or not _BEYOND_LATIN.search(text))
+            else _foreign_share(text, scripts)
             for text, scripts in ((source, self.source), (target, self.target))
         )
 
@@ -170,7 +172,7 @@ class CorpusProfile:
 
     def untagged(self, source: str) -> str:
         """A source without its tag, if it begins with one."""
-        return split_tag(source, self.tags)[1]
+        return split_tag(source, self.tags)[1] if self.tags else source
 
     def idle_filters(self, config: FilterConfig | None) -> str | None:
         """Which filters of a section drop nothing because of tags, and why; None where there are none."""

@@ -41,7 +41,7 @@ MIN_SUBJECT_PAIRS = 20  # of neighbours that may be about another subject than t
 MAX_OFF_SIDE = 0.1  # share of them that is likelier in the other language
 CODES_PER_DOUBLING = 12  # of the counts as they are stored, of 2^21 at most
 
-_NO_LETTERS = re.compile(r"(?:[^\w\n]|[\d_])+")
+_SIGNS, _DIGITS, _SPACES = re.compile(r"[^\w\n ]+"), re.compile(r"[\d_]+"), re.compile("  +")
 _GAP = "\n" * (ORDER - 1)
 
 
@@ -67,7 +67,7 @@ class NGrams(NamedTuple):
 
     @classmethod
     def _of_block(cls, texts: Sequence[str]) -> "NGrams":
-        joined = _NO_LETTERS.sub(" ", _GAP + _GAP.join(texts).lower() + "\n")
+        joined = _letters_of(_GAP + _GAP.join(texts).lower() + "\n")
         letters = np.frombuffer(joined.encode("utf-32-le", "replace"), dtype=np.uint32).astype(np.uint64)
         count = len(letters) - len(_GAP)
         keys = np.zeros(count, np.uint64)
@@ -246,6 +246,11 @@ def _is_on_its_side(fits: Sequence[tuple[Floats, Floats]]) -> Flags:
     (_, source_advantage), (_, target_advantage) = fits
     is_on_its_side: Flags = (source_advantage > 0) & (target_advantage > 0)
     return is_on_its_side
+
+
+def _letters_of(text: str) -> str:
+    """The text with a space for all that stands between letters, and its ends of lines."""
+    return _SPACES.sub(" ", _DIGITS.sub(" ", _SIGNS.sub(" ", text)))
 
 
 def _log_odds(advantage: Floats, grams: NGrams) -> Floats:

@@ -38,6 +38,7 @@ _MOJIBAKE = re.compile(
     f"Ã(?!»(?![a-z]))[{_SECOND}]|Â[\x80-\xbf]|â[\x80-\x84€‚ƒ„][{_SECOND}]|ï»¿|[a-zß-ÿ]Ã(?![A-ZÀ-Þ])"
     f"|(?:[ÐÑÎÏØÙÄÅÕÖ×][{_SECOND}]){{2,}}|[àáâãäåæçèéêë][{_SECOND}]{{2}}[àáâãäåæçèéêë][{_SECOND}]{{2}}|\ufffd"
 )
+_PART_OF_MOJIBAKE = re.compile(f"[Ã\ufffd{_SECOND}]")  # any of it has one
 _ENTITY = re.compile(r"&(?:[a-zA-Z][a-zA-Z0-9]{1,30}|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
 _MOSES_ESCAPES = ("&apos;", "&quot;", "&amp;", "&lt;", "&gt;", "&#124;", "&#91;", "&#93;")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
@@ -60,14 +61,15 @@ def _count_copied(pair: Pair) -> float:
 
 
 def _count_mojibake(pair: Pair) -> float:
-    return sum(len(_MOJIBAKE.findall(text)) for text in (pair.raw_source, pair.raw_target) if not text.isascii())
+    texts = (pair.raw_source, pair.raw_target)
+    return sum(len(_MOJIBAKE.findall(text)) for text in texts if not text.isascii() and _PART_OF_MOJIBAKE.search(text))
 
 
 def _count_entities(pair: Pair, *, except_escapes: bool = False) -> float:
     """How many HTML entities a pair has, perhaps without those that tokenised text is written with."""
-    entities: list[str] = [
-        entity for text in (pair.source, pair.target) if "&" in text for entity in _ENTITY.findall(text)
-    ]
+    if "&" not in pair.source and "&" not in pair.target:
+        return 0
+    entities: list[str] = [entity for text in (pair.source, pair.target) for entity in _ENTITY.findall(text)]
     return sum(html.unescape(e) != e and not (except_escapes and e in _MOSES_ESCAPES) for e in entities)
 
 
@@ -82,7 +84,7 @@ def _count_tags(pair: Pair) -> float:
 
 
 def _count_controls(pair: Pair) -> float:
-    return sum(len(_CONTROL.findall(text)) for text in (pair.raw_source, pair.raw_target))
+    return sum(len(_CONTROL.findall(text)) for text in (pair.raw_source, pair.raw_target) if not text.isprintable())
 
 
 def _count_numbers(pair: Pair) -> float:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 
 from nmt_cli.data.language_codes import base_code
 from nmt_cli.data.scripts import letter_scripts, scripts_of
@@ -27,7 +28,9 @@ def unlike_said(texts: Sequence[str], language: str) -> str | None:
     if expected and sum(scripts[script] for script in expected) < MIN_SCRIPT_SHARE * scripts.total():
         script, count = scripts.most_common(1)[0]
         return f"{count / scripts.total():.0%} of its letters are {script}, not {' or '.join(sorted(expected))}"
-    counts = Counter(word.strip(_AROUND_WORD).lower() for text in sample for word in text.split())
+    counts = Counter[str]()
+    for word, count in Counter(chain.from_iterable(map(str.split, sample))).items():
+        counts[word.strip(_AROUND_WORD).lower()] += count
     shares = {code: _listed_share(counts, code) for code in listed_languages()}
     base = base_code(language)
     best = max(shares, key=shares.__getitem__)

@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import re
 import zlib
 from collections.abc import Callable
 
@@ -247,3 +248,8 @@ def test_what_is_usual_does_not_depend_on_the_tail() -> None:
         distances = usual.distance(values, lengths)
         assert abs(np.median(distances)) < 0.25
         assert 0.8 < np.std(distances) < 1.25
+
+
+@given(st.text(st.sampled_from("aßЖ字1²_ .,’\t\xa0\u2028\r\n")))
+def test_one_space_stands_for_whatever_is_between_letters(text: str) -> None:
+    assert language_model._letters_of(text) == re.sub(r"(?:[^\w\n]|[\d_])+", " ", text)

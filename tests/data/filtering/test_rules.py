@@ -7,9 +7,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nmt_cli.data.cleaning import NO_PROFILE, CorpusCleaner, measure_corpus
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.filtering import rules
 from nmt_cli.data.filtering.config import NO_FILTERS, FilterConfig
 from nmt_cli.data.filtering.corpus_profile import CorpusProfile, LengthRatio, Scripts, even_sample, load_language_model
 from nmt_cli.data.filtering.rules import RULES, Pair, PairRules, every_filter
@@ -288,3 +291,8 @@ def test_a_tag_is_no_part_of_what_a_rule_looks_at() -> None:
     assert names("<2yy> The weather was fine.", "The weather was fine.", tagged) == "copies"
     assert names("__9yy__ In 5 days", "In fünf Tagen, 7", tagged) == "numbers"
     assert names("__9yy__ In some days", "In 7 Tagen", tagged) == ""
+
+
+@given(st.text(st.sampled_from("aZÃÂâï»¿Ð¸Ñ€åœ„à\x80\xa0\ufffd")))
+def test_all_mojibake_has_a_character_that_hardly_any_other_text_has(text: str) -> None:
+    assert rules._MOJIBAKE.search(text) is None or rules._PART_OF_MOJIBAKE.search(text)
