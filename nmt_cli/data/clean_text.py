@@ -5,6 +5,7 @@ Neither the model nor the tokenizer is trained on held-out pairs.
 
 from collections.abc import Collection, Iterator
 from itertools import groupby, islice
+from operator import methodcaller
 from pathlib import Path
 from typing import NamedTuple
 
@@ -103,4 +104,4 @@ def source_keys(folder: Path, seed: int, tags: Collection[str]) -> SourceKeys:
 def read_written_lines(folder: Path, name: str, side: str) -> Iterator[str]:
     """Lines that a `TextWriter` wrote; a byte order mark is part of the text."""
     with open(folder / f"{name}.{side}.txt", encoding="utf-8", newline="\n") as file:
-        yield from (line.removesuffix("\n") for line in file)
+        yield from map(methodcaller("removesuffix", "\n"), file)

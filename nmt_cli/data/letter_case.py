@@ -148,14 +148,15 @@ class Truecaser:
     @classmethod
     def learn(cls, lines: Iterable[str], language: str | None = None) -> "Truecaser":
         """The usual forms in a text: the first words of sentences and lines in capitals say nothing."""
-        counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        form_counts = Counter[str]()
         for line in lines:
             if is_upper(line):
                 continue
             starts = {match.end() - 1 for match in _SENTENCE_START.finditer(line)}
-            for match in WORD.finditer(line):
-                if match.start() not in starts:
-                    counts[_lower(match[0], language)][match[0]] += 1
+            form_counts.update([match[0] for match in WORD.finditer(line) if match.start() not in starts])
+        counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for form, count in form_counts.items():
+            counts[_lower(form, language)][form] = count
         frequent = sorted(counts.items(), key=lambda entry: (-entry[1].total(), entry[0]))[:MAX_FORMS]
         return cls(
             {

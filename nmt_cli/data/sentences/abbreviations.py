@@ -109,24 +109,24 @@ def learn_words(lines: Iterable[str]) -> LearnedWords:
     Unlike in the paper, the last word of a line counts on neither side: the period there ends a sentence,
     as that of an abbreviation may do, too. The first words of lines are the sentence starts that are sure.
     """
-    with_period: Counter[str] = Counter()
-    without_period: Counter[str] = Counter()
-    first: Counter[str] = Counter()
-    inside: Counter[str] = Counter()  # in lower case, which names never are
+    first_tokens, tokens = Counter[str](), Counter[str]()  # as they are written
     for line in lines:
-        words = line.split()
-        if not words:
-            continue
-        first[words[0].strip(_AROUND_WORD).lower()] += 1
-        for token in words[:-1]:
-            word = token.lstrip(_AROUND_WORD).rstrip("\"'”’»)],;:")
-            if word.endswith(".") and not word.endswith(".."):
-                with_period[word[:-1].lower()] += 1
-            else:
-                word = word.strip(_AROUND_WORD)
-                without_period[word.lower()] += 1
-                if word.islower():
-                    inside[word] += 1
+        if words := line.split():
+            first_tokens[words[0]] += 1
+            tokens.update(words[:-1])
+    with_period, without_period, first = Counter[str](), Counter[str](), Counter[str]()
+    inside: Counter[str] = Counter()  # in lower case, which names never are
+    for token, count in first_tokens.items():
+        first[token.strip(_AROUND_WORD).lower()] += count
+    for token, count in tokens.items():
+        word = token.lstrip(_AROUND_WORD).rstrip("\"'”’»)],;:")
+        if word.endswith(".") and not word.endswith(".."):
+            with_period[word[:-1].lower()] += count
+        else:
+            word = word.strip(_AROUND_WORD)
+            without_period[word.lower()] += count
+            if word.islower():
+                inside[word] += count
     starters = [word for word in _find_starters(first, without_period) if inside[word] >= MIN_STARTER_COUNT]
     return LearnedWords(tuple(_find_abbreviations(with_period, without_period)), tuple(starters[:MAX_LEARNED_STARTERS]))
 
