@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt_cli.evaluation.metrics import MetricName, build_metric
+from nmt_cli.evaluation.metrics import MetricName, build_metric, corpus_statistics
 
 LengthUnit = Literal["words", "characters"]
 BUCKET_WIDTHS = (5, 10, 20, 50, 100, 200, 500, 1000)
@@ -129,7 +129,7 @@ def score_by_length(
     scorer = build_metric(metric_name, tokenize=tokenize)
     intervals_by_system: dict[str, list[Interval]] = {}
     for system, hypotheses in systems.items():
-        rows = scorer._extract_corpus_statistics(list(hypotheses), [list(lines) for lines in references])
+        rows = corpus_statistics(scorer, hypotheses, references)
         sentence_statistics = np.array(rows, np.float64)  # [sentences, counts]
         intervals_by_system[system] = [
             _bootstrap_interval(scorer, sentence_statistics[indices], samples, seed) for indices in index_groups

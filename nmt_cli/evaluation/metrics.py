@@ -27,6 +27,7 @@ LANGUAGE_BY_SCRIPT = {
     **{"KHMER": "km", "MYANMAR": "my", "TIBETAN": "bo"},
 }
 SCRIPT_SAMPLE_LINES = 1000  # lines from which the script of a text is determined
+LINES_PER_BLOCK = 2000  # whose references are in memory as n-grams
 MIN_KANA_SHARE = 0.05  # of the letters, from which text with Chinese characters counts as Japanese
 
 
@@ -106,10 +107,25 @@ def corpus_scores(
     results = []
     for name in metrics:
         scorer = build_metric(name, lowercase=lowercase, tokenize=tokenize)
-        result = scorer.corpus_score(list(hypotheses), [list(lines) for lines in references])
+        result = scorer._aggregate_and_compute(corpus_statistics(scorer, hypotheses, references))
         signature = str(scorer.get_signature())
         results.append(Score(name, result.score, signature, result.format(width=2)))
     return results
+
+
+def corpus_statistics(
+    scorer: Any, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+) -> list[list[int | float]]:
+    """What a score of sacreBLEU is computed from, of each hypothesis.
+
+    Block by block, since sacreBLEU has the n-grams of all references in memory, in 25 kB per line for chrF.
+    """
+    statistics: list[list[int | float]] = []
+    for first in range(0, len(hypotheses), LINES_PER_BLOCK):
+        block = slice(first, first + LINES_PER_BLOCK)
+        references_of_block = [list(lines[block]) for lines in references]
+        statistics += scorer._extract_corpus_statistics(list(hypotheses[block]), references_of_block)
+    return statistics
 
 
 def build_metric(

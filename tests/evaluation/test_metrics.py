@@ -2,10 +2,13 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.tokenizers import tokenizer_spm
 
+from nmt_cli.evaluation import metrics
 from nmt_cli.evaluation.metrics import METRICS, build_metric, corpus_scores, default_bleu_tokenizer, tokenizer_error
 
 HYPOTHESES = ["The cat sat on the mat .", "two dogs"]
@@ -24,6 +27,19 @@ REFERENCES = [["The cat sat on a mat .", "Two dogs bark"]]
 )  # fmt: skip
 def test_each_language_has_its_tokenizer(language: str, tokenizer: str) -> None:
     assert default_bleu_tokenizer(language) == tokenizer
+
+
+def test_the_references_of_one_block_are_in_memory_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a million lines took gigabytes; the scores are those of all lines at once."""
+    hypotheses, references = HYPOTHESES * 5, [REFERENCES[0] * 5, [*reversed(REFERENCES[0])] * 5]
+    whole = {name: build_metric(name).corpus_score(hypotheses, references) for name in METRICS}
+    monkeypatch.setattr(metrics, "LINES_PER_BLOCK", 3)
+    extract = Mock(wraps=BLEU(force=True)._extract_corpus_statistics)
+    metrics.corpus_statistics(Mock(_extract_corpus_statistics=extract), hypotheses, references)
+    assert [len(call.args[0]) for call in extract.call_args_list] == [3, 3, 3, 1]
+    for score in corpus_scores(hypotheses, references, METRICS):
+        assert (score.score, score.text) == (whole[score.name].score, whole[score.name].format(width=2))
+        assert "nrefs:2" in score.signature
 
 
 def test_a_translation_equal_to_its_reference_is_perfect() -> None:
