@@ -673,8 +673,8 @@ def test_flags_are_shown_without_a_value(nmt: Call) -> None:
 
 
 def test_the_help_says_what_a_group_does_without_a_command(nmt: Call) -> None:
-    out = nmt("--help")[1]
-    assert all(f"{name:13} List the {name} that " in out for name in ("corpora", "recipes", "models"))
+    out = " ".join(nmt("--help")[1].split())  # how wide its columns are differs between versions of typer
+    assert all(f" {name} List the {name} that " in out for name in ("corpora", "recipes", "models"))
 
 
 def test_the_help_of_calibrate_says_how_many_lines_it_needs(nmt: Call) -> None:
@@ -684,4 +684,4 @@ def test_the_help_of_calibrate_says_how_many_lines_it_needs(nmt: Call) -> None:
 @pytest.mark.parametrize("command", [("score", "r", "-i", "a", "-i", "b"), ("plot", "lengths", "--source", "s")])
 def test_no_bootstrap_has_fewer_than_100_samples(command: tuple[str, ...], nmt: Call) -> None:
     code, _, err = nmt(*command, "--samples", 99)
-    assert code == 2 and err.startswith("nmt: Invalid value for '--samples': ") and " 100 (see" in err
+    assert code == 2 and err.startswith("nmt: Invalid value for '--samples': ") and "100" in err

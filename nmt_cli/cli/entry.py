@@ -51,8 +51,7 @@ def _run_command() -> NoReturn:
 
     from nmt_cli.cli.app import build_command
 
-    # The click under typer is a package of its own or, in later versions, a part of typer.
-    usage_error: Any = typer.BadParameter.__base__
+    usage_error: Any = typer.BadParameter.__base__  # typer does not export it
     command = build_command()
     try:
         with keep_interrupts():
