@@ -67,6 +67,13 @@ def pluralize(count: int, noun: str) -> str:
     return f"{count:,} {noun}{ending}"
 
 
+def error_reason(error: BaseException) -> str:
+    """What an error that Python or a library has raised says is wrong, on one line."""
+    if isinstance(error, KeyError) and error.args:
+        return f"it has no {error.args[0]}"
+    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+
+
 def pip_install(extra: str) -> str:
     """The command that installs what an extra adds. Where nmt is installed, be it editable, pip leaves it as it is.
 

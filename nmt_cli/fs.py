@@ -16,11 +16,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PureWindowsPath
 from typing import Any, BinaryIO, TypeVar
 
-from nmt_cli.errors import DataError, RunError, UserError
+from nmt_cli.errors import DataError, RunError, UserError, error_reason
 
 MAX_JSON_BYTES = 16 << 20  # a manifest has some thousand bytes
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAX_LOCK_ATTEMPTS = 100  # of which each finds a file that its holder has deleted meanwhile
+DAMAGE_HINT = "copy the run folder again; prepared data: delete the folder and run nmt prepare again"
 STALE_SECONDS = 24 * 3600  # age from which a scratch folder counts as abandoned
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ def wrap_io_errors(path: Path) -> Iterator[None]:
 
 
 def _write_failure(path: Path, error: Exception) -> str:
-    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    reason = error_reason(error)
     disk_full = any(os.strerror(code) in reason for code in DISK_FULL_ERRNOS)
     hint = "; free disk space and run the command again (training: with --resume)" if disk_full else ""
     return f"{path}: cannot be written: {reason}{hint}"
@@ -201,14 +202,16 @@ def _resolve_link(path: Path) -> Path:
         return Path("/")
 
 
-def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES, error_class: type[UserError] = DataError) -> dict[str, Any]:
+def read_json(
+    path: Path, max_bytes: int = MAX_JSON_BYTES, error_class: type[UserError] = DataError, *, hint: str = ""
+) -> dict[str, Any]:
     """The JSON object in a file; raises `error_class` if it is missing, damaged or larger than `max_bytes`."""
-    return _read_json(path, dict, max_bytes, error_class)
+    return _read_json(path, dict, max_bytes, error_class, hint)
 
 
 def read_json_list(path: Path, max_bytes: int) -> list[Any]:
     """The JSON list in a file; DataError if it is missing, damaged or larger than `max_bytes`."""
-    return _read_json(path, list, max_bytes, DataError)
+    return _read_json(path, list, max_bytes, DataError, "")
 
 
 def read_text(path: Path, max_bytes: int) -> str:
@@ -223,17 +226,23 @@ def read_text(path: Path, max_bytes: int) -> str:
         raise ValueError("not UTF-8 text") from error
 
 
-def _read_json(path: Path, kind: type[T], max_bytes: int, error_class: type[UserError]) -> T:
+def damaged_file(path: Path, error: Exception) -> DataError:
+    """What to raise for a damaged file that prepared data have, and the runs that are trained on them."""
+    is_of_other_shape = isinstance(error, AttributeError | IndexError | TypeError)
+    reason = "not what was written" if is_of_other_shape else error_reason(error)
+    return DataError(f"{path}: damaged: {reason}", hint=DAMAGE_HINT)
+
+
+def _read_json(path: Path, kind: type[T], max_bytes: int, error_class: type[UserError], hint: str) -> T:
     try:
         value = json.loads(read_text(path, max_bytes))
         if not isinstance(value, kind):
             raise ValueError(f"not a JSON {'object' if kind is dict else 'list'}")
         return value
     except PermissionError as error:
-        raise error_class(f"{path}: cannot be read: {error.strerror}") from error
+        raise error_class(f"{path}: cannot be read: {error.strerror}", hint=hint) from error
     except (OSError, ValueError, RecursionError) as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise error_class(f"{path}: missing or damaged: {reason}") from error
+        raise error_class(f"{path}: missing or damaged: {error_reason(error)}", hint=hint) from error
 
 
 def sha256_of_file(path: Path) -> str:

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -202,6 +203,15 @@ STEPS = ("run/checkpoints/step-000020", "run/checkpoints/step-000030")
 BEST = "run/checkpoints/best-000010"
 
 
+def archive(name: str, *members: str) -> Damage:
+    def act() -> None:
+        with zipfile.ZipFile(name, "w") as file:
+            for member in members:
+                file.writestr(member, "ba\n")
+
+    return act
+
+
 def weights(content: bytes | Callable[[bytes], bytes]) -> Damage:
     """Other bytes as the only weights, with their SHA-256 noted: whoever made them could do it."""
 
@@ -340,6 +350,13 @@ FILES = [
     Case("download out of the cache", "prepare my.yaml", "corpus.root: ../x: downloads stay in",
          recipe("corpus:\n  root: ../x\n  source: ab\n  target: ba\n  download:\n"
                 "    address: https://192.0.2.1/\n    sha256: {train.ab: '0'}\n")),
+    Case("archive with several texts", "prepare toy.yaml --set corpus.train=../x.zip",
+         "text/../x.zip: has several texts in ab: a.ab, b.ab; unpack it, and write {source: FILE, target: FILE}",
+         archive("x.zip", "a.ab", "b.ab", "a.ba")),
+    Case("no scores", "prepare my.yaml", "corpus.train: no file s.txt (scores) (looked in ",
+         recipe("corpus: {source: ab, target: ba, root: text, train: [{name: train, scores: s.txt, min_score: 1}]}\n")),
+    Case("download of what is shipped", "corpora fetch quickstart en de",
+         "nmt: quickstart is shipped with nmt, with nothing to download: a recipe says corpus.name: quickstart"),
     Case("prepared is a file", "prepare toy.yaml", "prepared",
          all_of(gone("prepared"), put("prepared", b""))),
 ]  # fmt: skip
@@ -398,6 +415,10 @@ RECIPES = [
          "--set tokenizer.vocab_size: should be less than or equal to 10000000"),
     Case("model larger than memory", "train toy.yaml --set model.d_model=4000000000000 --device cpu",
          "not enough memory: try a smaller model (model.*), training.tokens_per_batch or search.beam"),
+    Case("more cases than lines", "train toy.yaml --set training.augment.upper=0.6 --set training.augment.title=0.6",
+         "--set training.augment.upper: more than 1 together with title: lower one of them"),
+    Case("quotes in lines", "prepare my.yaml", "my.yaml:1: corpus.train.0: quotes: only for tsv",
+         recipe("corpus: {source: ab, target: ba, train: [{name: train, quotes: true}]}\n")),
     Case("nothing but a name", "train my.yaml", "my.yaml: corpus: missing: a recipe must say where",
          recipe("name: x\n")),
     Case("set without a value", "train toy.yaml --set search.beam",
@@ -443,6 +464,10 @@ RUNS = [
     Case("quantization of our own engine", "translate run --engine torch --quantization int8",
          "quantization: only with engine ctranslate2; "),
     Case("beam twice", "translate run --beam 2 --set search.beam=3", "--beam and --set search.beam: leave one of them out"),
+    Case("no such engine", "translate run --engine marian",
+         "nmt: engine marian: use one of auto, torch, ctranslate2, onnx"),
+    Case("damaged profile of the text", "translate run",
+         "nmt: run/text.json: missing or damaged: not a JSON object: copy the run folder again", put("run/text.json", "[]")),
     Case("run without tokenizer", "translate run", "run: no tokenizer.json here",
          gone("run/tokenizer.json")),
     Case("run without checkpoints", "translate run", "run: no checkpoint yet",
@@ -500,6 +525,13 @@ RUNS = [
          tokenizer(lambda content: content["model"]["vocab"].update({"<pad>": 1, "<unk>": 0}))),
     Case("tokenizer without normalizer", "tokenize run", "it has no normalizer or pre_tokenizer",
          tokenizer(lambda content: content.update(normalizer=None))),
+    Case("tokenizer that spells otherwise", "tokenize run", "made by nmt prepare: its decoder is another",
+         tokenizer(lambda content: content.update(decoder=None))),
+    Case("damaged imported tokenizer", "translate run", "run/tokenizer.vocabulary.json: damaged: it has no pieces: copy the run",
+         put("run/tokenizer.vocabulary.json", "{}")),
+    Case("recipe without a mapping", "tokenize run", "nmt: run/recipe.yaml: damaged: corpus.normalization is not what was",
+         put("run/recipe.yaml", "corpus: {normalization: [a]}")),
+    Case("recipe of a run that is no YAML", "tokenize run", "nmt: run/recipe.yaml: line 1: not YAML: ", put("run/recipe.yaml", "[")),
     Case("unreadable tokenizer", "tokenize run/tokenizer.json", "tokenizer.json: cannot be read: Permission denied",
          unreadable("run/tokenizer.json")),
     Case("no tokenizer", "tokenize nowhere", "nowhere: no such run folder or tokenizer file"),
@@ -633,6 +665,8 @@ OPTIONS = [
          put("x.gz", b"\0a b\n")),
     Case("no such metric", "score ref.txt --metrics bleu,x", "--metrics bleu,x: use some of bleu, ch"),
     Case("no such scoring tokenizer", "score ref.txt --tokenize x", "--tokenize x: use one of "),
+    Case("host with a path", "serve run --allow-host example.org/nmt",
+         "--allow-host example.org/nmt: use the name of a host alone, such as translate.example.org"),
     Case("no such command", "translat run", "No such command 'translat'"),
     Case("no such subcommand", "models shwo", "No such command 'shwo'"),
     Case("no such option", "train toy.yaml --upates 5", "No such option"),

@@ -8,8 +8,9 @@ from nmt_cli.data.normalization import LEGACY, NormalizationConfig, Normalizer
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, batched
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import DataError, UserError
-from nmt_cli.fs import read_json, reject_external_symlinks
+from nmt_cli.fs import DAMAGE_HINT, read_json, reject_external_symlinks
 from nmt_cli.inference.lines import to_single_line
+from nmt_cli.recipe.paths import read_recipe_text
 from nmt_cli.yaml12 import YamlError, read_yaml
 
 Side = Literal["source", "target"]
@@ -34,20 +35,19 @@ def open_tokenizer(path: Path, side: Side | None) -> TextTokenizer:
 def open_normalizer(path: Path) -> Normalizer | None:
     """How the text of a run or prepared folder was normalised; None for a tokenizer file, which does not say.
 
-    DataError where the folder's recipe or manifest is damaged.
+    UserError where the folder's recipe or manifest is damaged.
     """
-    recipe, manifest = path / "recipe.yaml", path / "manifest.json"
+    file = next((file for file in (path / "recipe.yaml", path / "manifest.json") if file.is_file()), None)
+    if file is None:
+        return None
     try:
-        if recipe.is_file():
-            content = read_yaml(recipe.read_text(encoding="utf-8"))[0]
-        elif manifest.is_file():
-            content = read_json(manifest)
-        else:
-            return None
+        content = read_json(file) if file.suffix == ".json" else read_yaml(read_recipe_text(file))[0]
         corpus = dict(content.get("corpus") or {})
         config = NormalizationConfig.model_validate(corpus["normalization"]) if "normalization" in corpus else LEGACY
-    except (AttributeError, OSError, TypeError, ValueError, YamlError) as error:
-        raise DataError(f"{path}: corpus.normalization cannot be read: {error}") from error
+    except YamlError as error:
+        raise DataError(f"{file}: {error}", hint=DAMAGE_HINT) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataError(f"{file}: damaged: corpus.normalization is not what was written", hint=DAMAGE_HINT) from error
     return Normalizer(config)
 
 

@@ -41,7 +41,7 @@ class AugmentConfig(Section):
 
     def errors(self) -> list[str]:
         """Shares that cannot be."""
-        return ["upper: more than 1 together with title"] if self.upper + self.title > 1 else []
+        return ["upper: more than 1 together with title: lower one of them"] if self.upper + self.title > 1 else []
 
 
 class Augmenter:

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, error_reason
 from nmt_cli.fs import read_text
 
 MAX_FILE_BYTES = 1 << 20
@@ -130,8 +130,7 @@ class WordSet:
             if len(bits) != MAX_FILE_BYTES:
                 raise ValueError(f"not {MAX_FILE_BYTES:,} bytes")
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise DataError(f"{path}: damaged: {reason}; delete it to do without") from error
+            raise DataError(f"{path}: damaged: {error_reason(error)}; delete it to do without") from error
         words = cls()
         words._bloom_filter = _BloomFilter(bits)
         return words

@@ -13,8 +13,7 @@ from typing import Literal, NamedTuple
 
 from nmt_cli.data.final_marks import FINAL_MARKS
 from nmt_cli.data.language_codes import base_code
-from nmt_cli.errors import DataError
-from nmt_cli.fs import atomic_write_text
+from nmt_cli.fs import atomic_write_text, damaged_file
 
 LetterCase = Literal["upper", "title", "lower"]
 
@@ -260,7 +259,7 @@ class Truecaser:
         try:
             forms = path.read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: damaged: {error}") from error
+            raise damaged_file(path, error) from error
         return cls({_lower(form, language): form for form in forms if form})
 
 

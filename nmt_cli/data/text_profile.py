@@ -21,8 +21,7 @@ from nmt_cli.data.normalization import LEGACY, NormalizationConfig, Normalizer
 from nmt_cli.data.sentences.abbreviations import LearnedWords
 from nmt_cli.data.sentences.splitter import SentenceSplitter
 from nmt_cli.data.spelling import TypoCorrector
-from nmt_cli.errors import DataError
-from nmt_cli.fs import read_json, write_json
+from nmt_cli.fs import DAMAGE_HINT, damaged_file, read_json, write_json
 
 if TYPE_CHECKING:
     from nmt_cli.data.tokenization.tokenizer import TextTokenizer
@@ -244,7 +243,7 @@ class TextProfile:
         path = folder / PROFILE_FILE
         if not path.is_file():
             return profile
-        content = read_json(path)
+        content = read_json(path, hint=DAMAGE_HINT)
         try:
             characters = content.get("source_characters")
             if characters is not None and not isinstance(characters, str):
@@ -272,7 +271,7 @@ class TextProfile:
                 capitals_words=tuple(map(str, content.get("capitals_words", []))),
             )
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
-            raise DataError(f"{path}: damaged: {error}") from error
+            raise damaged_file(path, error) from error
 
 
 def union_of_characters(profiles: Iterable[TextProfile]) -> str | None:

@@ -11,7 +11,7 @@ from nmt_cli.data.language_codes import base_code
 from nmt_cli.data.scripts import letter_scripts
 from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.data.sources.files import decoded_lines, read_stream_lines
-from nmt_cli.errors import DataError, UserError, pluralize
+from nmt_cli.errors import DataError, UserError, error_reason, pluralize
 
 MetricName = Literal["bleu", "chrf", "chrf++", "ter"]
 METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "chrf++", "ter")
@@ -76,7 +76,7 @@ def tokenizer_error(name: str) -> str | None:
     try:
         build_metric("bleu", tokenize=name)
     except (ImportError, OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+        reason = error_reason(error)
         return reason if isinstance(error, ImportError) else f"{reason}{_model_advice(name)}"
     return None
 

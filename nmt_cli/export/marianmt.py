@@ -16,7 +16,7 @@ from nmt_cli.data.tokenization.imported import ImportedTokenizer, ImportedTokeni
 from nmt_cli.data.tokenization.sentencepiece import build_tokenizer, read_sentencepiece
 from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES, TextTokenizer
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
-from nmt_cli.errors import RunError
+from nmt_cli.errors import RunError, error_reason
 from nmt_cli.fs import read_json
 from nmt_cli.models.contract import NamedTensors
 from nmt_cli.vocabulary import Vocabulary
@@ -219,7 +219,7 @@ def read_weights(folder: MarianFolder) -> NamedTensors:
     except PermissionError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from error
     except (OSError, SafetensorError) as error:
-        raise RunError(f"{path}: damaged: {error}") from error
+        raise RunError(f"{path}: damaged: {error_reason(error)}") from error
 
 
 def convert_weights(folder: MarianFolder, tensors: NamedTensors) -> NamedTensors:

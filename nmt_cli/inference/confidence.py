@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, TokenIds
-from nmt_cli.errors import DataError, RunError
+from nmt_cli.errors import RunError, error_reason
 from nmt_cli.fs import read_json, write_json
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class CalibrationFile:
         if not path.is_file():
             return None
         try:
-            content = read_json(path)
+            content = read_json(path, error_class=RunError, hint=REPLACE_HINT)
             if content["features"] != list(FEATURES):
                 return None  # of another version
             calibrations = {
@@ -186,10 +186,8 @@ class CalibrationFile:
                 for key, record in content["calibrations"].items()
             }
             return cls(float(content["good_chrf"]), calibrations)
-        except DataError as error:
-            raise RunError(str(error), hint=REPLACE_HINT) from error
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise RunError(f"{path}: damaged: {error}", hint=REPLACE_HINT) from error
+            raise RunError(f"{path}: damaged: {error_reason(error)}", hint=REPLACE_HINT) from error
 
     def save(self, run: Path) -> None:
         """Write it into a run, into which other processes may write theirs."""

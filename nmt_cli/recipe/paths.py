@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from nmt_cli.errors import RecipeError, RunError, UserError
+from nmt_cli.errors import RecipeError, RunError, UserError, error_reason
 from nmt_cli.fs import read_text
 
 MAX_RECIPE_BYTES = 4_000_000
@@ -82,9 +82,8 @@ def read_recipe_text(path: Path) -> str:
     try:
         return read_text(path, MAX_RECIPE_BYTES)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
         advice = ": save it as UTF-8" if isinstance(error.__cause__, UnicodeDecodeError) else ""
-        raise RecipeError([f"{path}: cannot read the recipe: {reason}{advice}"]) from error
+        raise RecipeError([f"{path}: cannot read the recipe: {error_reason(error)}{advice}"]) from error
 
 
 def first_comment(path: Path) -> str:

@@ -5,6 +5,7 @@ import heapq
 import multiprocessing
 from typing import Any
 
+from nmt_cli.errors import error_reason
 from nmt_cli.workers import WorkFactory, exit_reason, result_of, start_worker
 
 
@@ -21,9 +22,8 @@ class AsyncWorker:
         try:
             self.process, self._pipes = start_worker(context, work_factory, worker_index, pipe_count=max_tasks)
         except OSError as error:
-            raise WorkerDied(f"it could not be started: {error.strerror or error}") from error
+            raise WorkerDied(f"it could not be started: {error_reason(error)}") from error
         self._free_pipes = list(range(max_tasks))  # a heap of indices
-        self.max_tasks = max_tasks
         self.answered = False
         """Whether it has answered a task."""
 

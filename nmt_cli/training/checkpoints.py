@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from safetensors import SafetensorError
 
-from nmt_cli.errors import RunError
+from nmt_cli.errors import RunError, error_reason
 from nmt_cli.fs import (
     delete_folder,
     fsync,
@@ -62,7 +62,7 @@ class Checkpoint:
         try:
             return load_file(path)
         except (OSError, SafetensorError) as error:
-            raise RunError(f"{path}: damaged or missing: {error}") from error
+            raise RunError(f"{path}: damaged or missing: {error_reason(error)}") from error
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:

@@ -41,7 +41,7 @@ def choose_engine(
     that no engine would use.
     """
     if engine not in (AUTO, *ENGINES):
-        raise UserError(f"engine {engine}: there are {', '.join((AUTO, *ENGINES))}")
+        raise UserError(f"engine {engine}: use one of {', '.join((AUTO, *ENGINES))}")
     if engine != AUTO:
         return EngineChoice(engine, quantization, "as asked for")
     reason = own_search_reason(runs, recipe, device=device, align=align)

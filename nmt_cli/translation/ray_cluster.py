@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nmt_cli.errors import UserError, WorkerError, pip_install
+from nmt_cli.errors import UserError, WorkerError, error_reason, pip_install
 from nmt_cli.reporting import Reporter
 from nmt_cli.translation.byte_ranges import Shard
 from nmt_cli.workers import MAX_TASKS_PER_WORKER, MapFunction, PoolFactory, WorkFactory
@@ -44,7 +44,7 @@ def ray_session() -> Iterator[Any]:
         if initialized_here:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"--on ray: no cluster: {' '.join(str(error).split())}") from error
+        raise UserError(f"--on ray: no cluster: {error_reason(error)}") from error
     try:
         yield ray
     finally:

@@ -90,7 +90,7 @@ def test_a_run_s_text_is_normalised_unless_raw(nmt: Call, tiny_run: Path, tmp_pa
 )
 def test_a_folder_that_says_nothing_sensible_is_refused(name: str, content: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(content)
-    with pytest.raises(DataError, match=rf"^{tmp_path}: corpus\.normalization cannot be read: "):
+    with pytest.raises(DataError, match=rf"^{tmp_path / name}: damaged: corpus\.normalization is not what"):
         open_normalizer(tmp_path)
 
 

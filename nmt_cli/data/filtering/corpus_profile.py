@@ -16,8 +16,7 @@ from nmt_cli.data.final_marks import CLOSERS, FINAL_MARK
 from nmt_cli.data.language_tags import find_language_tags, leading_tag, list_tags, split_tag
 from nmt_cli.data.scripts import letter_scripts
 from nmt_cli.data.text_profile import LANGUAGES_FILE
-from nmt_cli.errors import DataError
-from nmt_cli.fs import read_json, write_json
+from nmt_cli.fs import DAMAGE_HINT, damaged_file, read_json, write_json
 
 T = TypeVar("T")
 
@@ -196,9 +195,9 @@ def load_language_model(folder: Path) -> LanguageModel | None:
     if not path.is_file():
         return None
     try:
-        return LanguageModel.from_record(read_json(path))
+        return LanguageModel.from_record(read_json(path, hint=DAMAGE_HINT))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{path}: damaged: {error}") from error
+        raise damaged_file(path, error) from error
 
 
 def even_sample(items: Iterable[T], size: int) -> list[T]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nmt_cli.data import SIDES
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, error_reason
 from nmt_cli.fs import read_json, reject_external_symlinks
 
 FORMAT_VERSION = 1
@@ -157,7 +157,7 @@ def _open_array(folder: Path, name: str) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, ValueError, OverflowError) as error:
-        raise _damaged_error(folder, f"{name}: {' '.join(str(error).split())}") from error
+        raise _damaged_error(folder, f"{name}: {error_reason(error)}") from error
     if not isinstance(array, np.memmap) or array.ndim != 1:
         raise _damaged_error(folder, f"{name} is not what was written")
     return array

@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal, get_args
 
-from nmt_cli.fs import atomic_write_text
+from nmt_cli.fs import atomic_write_text, damaged_file
 
 EVERY_LANGUAGE = "*"
 AbbreviationKind = Literal["title", "number", "word", "middle", "end", "unit"]
@@ -58,9 +58,13 @@ class LearnedWords:
 
     @classmethod
     def load(cls, path: Path) -> "LearnedWords":
-        """Read what `save` wrote."""
+        """Read what `save` wrote; DataError if it is missing or damaged."""
+        try:
+            lines = path.read_text("utf-8").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise damaged_file(path, error) from error
         words: dict[str, list[str]] = {"abbreviation": [], "starter": []}
-        for line in path.read_text("utf-8").split("\n"):
+        for line in lines:
             kind, _, word = line.partition(" ")
             if word and kind in words:
                 words[kind].append(word)

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, error_reason
 
 COPY_CHUNK_BYTES = 1 << 20
 MAX_EXPANSION_RATIO = 100  # size of a member over that of the archive; text compresses to a tenth at best
@@ -34,7 +34,7 @@ def extract_members(archive: Path, output_paths: Mapping[str, Path]) -> None:
                 if not remaining:
                     return
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{archive}: cannot unpack: {' '.join(str(error).split())}") from error
+        raise DataError(f"{archive}: cannot unpack: {error_reason(error)}") from error
     if remaining:
         raise DataError(f"{archive}: there is no {', '.join(remaining)} in it")
 

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import zstandard
 
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, error_reason
 
 SUFFIXES = ("", ".gz", ".zst", ".xz", ".bz2", ".zip")
 """What may follow the name of a text, in the order in which files are looked for."""
@@ -76,9 +76,8 @@ def open_decompressed(path: Path, member: str | None = None) -> Iterator[BinaryI
             else:
                 yield _decompress(file, suffix)
     except READ_ERRORS as error:
-        reason = getattr(error, "strerror", None) or str(error)
         advice = "; standard input is called /dev/stdin" if str(path) == "-" else ""
-        raise DataError(f"{path}: cannot read: {reason}{advice}") from error
+        raise DataError(f"{path}: cannot read: {error_reason(error)}{advice}") from error
 
 
 def _decompress(file: BinaryIO, suffix: str) -> Any:

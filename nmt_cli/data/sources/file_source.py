@@ -125,5 +125,8 @@ def _member_in(names: list[str], language: str, archive: Path) -> str:
         if len(matching) == 1:
             return matching[0]
         if matching:
-            raise DataError(f"{archive}: has several texts in {language}: {', '.join(matching[:5])}; unpack one")
+            raise DataError(
+                f"{archive}: has several texts in {language}: {', '.join(matching[:5])}; unpack it, and write "
+                "{source: FILE, target: FILE}"
+            )
     raise DataError(f"{archive}: has no text whose name ends with .{language}; it has {', '.join(names[:5]) or 'none'}")

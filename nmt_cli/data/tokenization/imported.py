@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from nmt_cli.data import SIDES
 from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES, META_SPACE, TextTokenizer, spell_bytes
 from nmt_cli.errors import DataError
-from nmt_cli.fs import read_json
+from nmt_cli.fs import DAMAGE_HINT, damaged_file, read_json
 from nmt_cli.vocabulary import Vocabulary
 
 VOCABULARY_FILE = "tokenizer.vocabulary.json"  # what marks the tokenizers of a folder as imported
@@ -148,7 +148,7 @@ def load_imported(folder: Path) -> tuple[ImportedTokenizer, ImportedTokenizer, I
     """Read what `save_imported` wrote; DataError if that fails."""
     path = folder / VOCABULARY_FILE
     try:
-        content = read_json(path, MAX_TOKENIZER_FILE_BYTES)
+        content = read_json(path, MAX_TOKENIZER_FILE_BYTES, hint=DAMAGE_HINT)
         tokens = content.pop("pieces")
         vocabulary = Vocabulary(**content)
         source, target = (
@@ -161,6 +161,8 @@ def load_imported(folder: Path) -> tuple[ImportedTokenizer, ImportedTokenizer, I
         )
         files = sorted(folder.glob(f"{ORIGINAL_PREFIX}*"))
         original_files = {file.name.removeprefix(ORIGINAL_PREFIX): file.read_bytes() for file in files}
+    except DataError:
+        raise
     except Exception as error:  # the library raises bare Exception
-        raise DataError(f"{path}: damaged tokenizer: {error}") from error
+        raise damaged_file(path, error) from error
     return source, target, ImportedTokenizerInfo(vocabulary, original_files)

@@ -20,7 +20,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from nmt_cli.config import Section
 from nmt_cli.data.language_tags import is_tag
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, error_reason
 from nmt_cli.fs import read_json
 from nmt_cli.vocabulary import SPECIAL_TOKENS
 
@@ -95,8 +95,7 @@ class TextTokenizer:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # the library raises bare Exception, and BaseException for a panic
-            reason = " ".join(str(error).split())
-            raise DataError(f"{path}: not a tokenizer file: {reason}") from error
+            raise DataError(f"{path}: not a tokenizer file: {error_reason(error)}") from error
         if unsupported:
             raise DataError(f"{path}: not a tokenizer made by nmt prepare: {unsupported}")
         return cls(backend)
