@@ -63,7 +63,7 @@ def suggest(name: str, known_names: Iterable[str]) -> str:
 
 def pluralize(count: int, noun: str) -> str:
     """A number of things, for a message: '1 line', '1,200 lines', '2 processes'."""
-    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    ending = "" if count == 1 else "es" if noun.endswith(("s", "ch")) else "s"
     return f"{count:,} {noun}{ending}"
 
 

@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import nmt_cli
 from nmt_cli import api
-from nmt_cli.errors import DataError, RecipeError, RunError, UserError
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.torch_engine import TorchEngine
+from nmt_cli.errors import DataError, DeviceError, RecipeError, RunError, UserError
 from nmt_cli.inference.output import Candidate, Translation
 from nmt_cli.reporting import Reporter
 from nmt_cli.yaml12 import write_yaml
@@ -147,6 +150,16 @@ code = child.exitcode
 child.kill()
 sys.exit(code is None or code)
 """
+
+
+def test_a_translator_on_a_gpu_does_not_translate_in_a_forked_process() -> None:
+    engine = TorchEngine.__new__(TorchEngine)
+    engine.device = torch.device("cuda")
+    engine._follow_fork()
+    said = "a translator on a GPU does not work after a fork: open it in the process that translates"
+    with pytest.raises(DeviceError) as error:
+        engine.search([[5]], SearchConfig())
+    assert str(error.value) == said
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

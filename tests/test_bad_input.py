@@ -330,6 +330,8 @@ FILES = [
          "columns must be separated by tabs, not by commas: save the table as tab-separated text",
          all_of(tsv(b""), recipe("corpus: {source: ab, target: ba, root: text, train: [{tsv: x.csv}]}\n"),
                 put("text/x.csv", b"a,b\n" * 20))),
+    Case("what to do about a tsv without a tab", "prepare my.yaml", "; columns: [NUMBER, NUMBER] or [NAME, NAME] chooses columns, "
+         "corpus.max_bad_rows (now 0.01) allows a larger share", tsv(b"a\tb\n" + b"c d\n" * 20)),
     Case("tsv without a column", "prepare my.yaml --set corpus.train.0.columns=[x,b]",
          "text/x.tsv: columns: no column 'x' in its header: a, b", tsv(b"a\tb\nc\td\n")),
     Case("jsonl that is not json", "prepare my.yaml", "text/x.jsonl: 20 of 21 rows cannot be used: 20 not JSON (",

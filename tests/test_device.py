@@ -97,6 +97,13 @@ def test_auto_is_what_the_cpu_is_fast_with(
     assert automatic_precision(torch.device("cpu")) == expected
 
 
+def test_auto_is_what_was_measured_before_and_float32_where_nothing_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NMT_AUTO_PRECISION", raising=False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert automatic_precision(torch.device("cpu"), "bf16") == ("bf16", "it was measured before")
+    assert automatic_precision(torch.device("mps")) == ("fp32", "nothing was measured on mps")
+
+
 @pytest.mark.parametrize("speedup, precision", [(1.9, "bf16"), (0.5, "fp32")])
 def test_auto_is_measured_where_pytorch_does_not_say_what_the_cpu_has(
     speedup: float, precision: str, monkeypatch: pytest.MonkeyPatch

@@ -313,7 +313,7 @@ def _check_model(recipe: Recipe, sample: _CorpusSample, run_path: Path, device_n
     source, target = sample.source_lengths, sample.target_lengths
     keep_mask = np.maximum(source, target) <= (max_length or source.max() + target.max())
     if not keep_mask.any():
-        yield Finding("error", "corpus.max_length", "drops every pair")
+        yield Finding("error", "corpus.max_length", f"{max_length} drops every pair: raise it")
         return
     longest_pair = int(source[keep_mask].max()) + 1, int(target[keep_mask].max()) + 1
     from nmt_cli.device import choose_dtype, find_device

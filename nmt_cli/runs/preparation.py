@@ -216,7 +216,7 @@ def report_preparation(data: PreparedData, reporter: Reporter) -> None:
     if manifest["held_out"]:
         reporter.info(f"no corpus.dev: {pluralize(manifest['held_out'], 'pair')} held out for development")
         if (warning := held_out_warning(manifest["held_out"])) is not None:
-            reporter.warning(warning)
+            reporter.warning(f"corpus.dev: {warning}")
     for warning in manifest.get("segmented", {}).values():
         reporter.warning(f"corpus.train: {warning}")
     for split, problems in manifest.get("evaluation_problems", {}).items():

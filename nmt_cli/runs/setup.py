@@ -174,8 +174,8 @@ class TrainingRun:
         updates_by_rank = self.processes.all_gather(checkpoint.update if checkpoint else 0)
         if len(set(updates_by_rank)) > 1:
             raise RunError(
-                f"{self.folder.path}: the processes see different checkpoints "
-                f"({', '.join(map(str, updates_by_rank))}): it must be on a disk that all machines share"
+                f"{self.folder.path}: the processes see different checkpoints, of updates "
+                f"{', '.join(map(str, updates_by_rank))}: put the run on a disk that all machines share"
             )
         fallback = f"using {checkpoint.folder.name}" if checkpoint else "there is none before it"
         for message in damage_messages:
@@ -194,12 +194,13 @@ class TrainingRun:
         state, updates = trainer.state, trainer.config.updates
         if state.batches_per_update != trainer.config.gradient_accumulation * processes.world_size:
             reporter.info(
-                f"keeping {state.batches_per_update} batches per update, as the run was started, "
+                f"keeping {pluralize(state.batches_per_update, 'batch')} per update, as the run was started, "
                 f"now over {pluralize(processes.world_size, 'process')}"
             )
         if state.batches_per_update < processes.world_size:
             reporter.warning(
-                f"{pluralize(processes.world_size - state.batches_per_update, 'process')} will have nothing to do"
+                f"{pluralize(processes.world_size - state.batches_per_update, 'process')} will have nothing to do: "
+                f"{state.batches_per_update} would be as fast"
             )
         if state.update >= updates:
             reporter.info(

@@ -319,7 +319,10 @@ class Trainer:
     def _restart(self) -> None:
         """Return to the state before the first update; RunError if a resumed run no longer has it."""
         if self._initial_weights is None:
-            raise RunError(f"{self.checkpointer.folder.parent}: no intact checkpoint to go back to")
+            raise RunError(
+                f"{self.checkpointer.folder.parent}: training diverged, and no checkpoint to go back to is intact",
+                hint="start a new run with a lower training.learning_rate",
+            )
         self.logger.truncate(-1)
         self.parameters.load_master(self._initial_weights.to(self.device))
         self._broadcast_weights()

@@ -29,7 +29,7 @@ from nmt_cli.runs.loading import build_model
 from nmt_cli.training.memory_estimate import PROBE_PAIRS, estimate_memory
 from nmt_cli.vocabulary import Vocabulary
 from nmt_cli.yaml12 import write_yaml
-from tests.conftest import TINY_MODELS, Call, toy_content
+from tests.conftest import SYLLABLES, TINY_MODELS, Call, toy_content
 
 pytestmark = pytest.mark.precision
 
@@ -379,11 +379,17 @@ def test_targets_that_search_could_not_write_are_found(toy: Path) -> None:
     assert text not in said(findings(toy), "warning")
 
 
+def test_a_length_that_drops_every_pair_is_an_error(toy: Path) -> None:
+    for side in ("ab", "ba"):
+        (toy / f"text/train.{side}").write_text("".join(f"{syllable} {syllable}\n" for syllable in SYLLABLES))
+    assert "corpus.max_length: 1 drops every pair: raise it" in said(findings(toy, "corpus.max_length=1"), "error")
+
+
 def test_too_little_memory_or_disk_is_an_error(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nmt_cli.training.memory.available_memory", lambda place: 1000)
     monkeypatch.setattr(command.shutil, "disk_usage", lambda path: type("Free", (), {"free": 7}))
     errors = said(findings(toy), "error")
-    assert "0.0 GiB are free; reduce training.tokens_per_batch" in errors
+    assert "0.0 GiB are free; reduce training.tokens_per_batch or corpus.max_length" in errors
     assert "disk: 0.00 GiB for 3 checkpoints" in errors
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from nmt_cli.commands.average import average
 from nmt_cli.commands.import_marian import import_marian
@@ -352,15 +352,27 @@ def test_a_model_that_does_not_fit_is_said_in_one_line(
     [
         ("config.json", "{}: not a MarianMT folder: it has no config.json"),
         ("target.spm", "{}: has no target.spm"),
+        ("source.spm vocab.json", "{}: has no source.spm and no vocab.json"),
         ("model.safetensors", "{}: has no model.safetensors"),
     ],
 )
 def test_what_is_missing_is_named(tmp_path: Path, opus: Path, name: str, said: str) -> None:
     folder = changed(opus, tmp_path / "hub")
-    (folder / name).unlink()
+    for missing in name.split():
+        (folder / missing).unlink()
     with pytest.raises(RunError) as caught:
         import_marian(folder, tmp_path / "run", "en", "de")
     assert str(caught.value) == said.format(folder)
+
+
+def test_a_tensor_that_is_missing_is_named(tmp_path: Path, opus: Path) -> None:
+    folder = changed(opus, tmp_path / "hub")
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("fc1.weight"))
+    save_file({key: value for key, value in tensors.items() if key != name}, folder / "model.safetensors")
+    with pytest.raises(RunError) as caught:
+        import_marian(folder, tmp_path / "run", "en", "de")
+    assert str(caught.value) == f"{folder / 'model.safetensors'}: has no {name}"
 
 
 def test_a_model_in_the_format_of_marian_is_to_be_converted(tmp_path: Path) -> None:

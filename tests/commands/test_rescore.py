@@ -147,6 +147,14 @@ def test_what_cannot_be_scored_keeps_its_line_and_says_why(tiny_run: Path, tmp_p
     assert [record.number for record in (blank, empty, long, wide, damaged)] == [1, 2, 3, 4, 5]
 
 
+def test_what_the_model_cannot_write_says_so(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with CTC, whose output is only so many times as long as its source."""
+    monkeypatch.setattr(TorchEngine, "log_probabilities", lambda *arguments: [-math.inf])
+    (pair,) = scored(tiny_run, tmp_path, b"a\n", b"b\n")
+    assert pair.warnings == ["the model cannot write so many subwords for this source"]
+    assert pair.log_probability is None and pair.text.startswith("-inf\t-inf\t")
+
+
 def test_only_a_copy_is_certain(tiny_run: Path, tmp_path: Path) -> None:
     copy, changed, blank = scored(tiny_run, tmp_path, b"12345\n12345\n \n", b"12345\n99 % !!!\n\n")
     assert (copy.log_probability, copy.warnings) == (0, [])

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -566,7 +567,10 @@ def test_what_was_exported_is_said_to_be_for_cpus_where_there_is_a_gpu(
     reporter, data = Listener(), SimpleNamespace(split=lambda name: None)
     run: Any = SimpleNamespace(folder=RunFolder(toy), recipe=toy_recipe(toy / "text"), data=data, reporter=reporter)
     training._export(run)
-    assert reporter.said[0].startswith(f"{place}nmt translate uses engine ctranslate2, float32: ")
+    said = (
+        rf"{place}nmt translate uses engine ctranslate2, float32: search\.precision is fp32 \(exported in \d+\.\d s\)"
+    )
+    assert re.fullmatch(said, reporter.said[0])
 
 
 TEST_NOTE = "test: 1 line, beam 2 as nmt translate, weights of the best validation (update 1,200)"

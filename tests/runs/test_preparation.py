@@ -43,6 +43,15 @@ def test_what_has_changed_since_data_were_prepared_is_said(toy: Path) -> None:
     assert said.startswith(changed) and "train.ab" in said and "train.ba" in said
 
 
+def test_what_is_held_out_is_said(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content, listener = toy_content(toy / "text"), Listener()
+    content["corpus"]["dev"] = None
+    prepare_recipe(build_recipe(content), listener)
+    assert "no corpus.dev: 15 pairs held out for development" in listener.said
+    assert "training a word tokenizer" in listener.said
+    assert "warning: corpus.dev: only 15 pairs are held out" in " ".join(capsys.readouterr().err.split())
+
+
 def test_data_in_a_read_only_place_are_used(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is written if nothing has changed; hashes of text that was only touched cannot be kept."""
     prepare(toy)

@@ -120,7 +120,7 @@ def with_pool(log: Path, check: Callable[[EnginePool], Awaitable[None]], runs: t
     async def run() -> None:
         metrics = Metrics()
         queue = JobQueue(1000, metrics)
-        pool = EnginePool(runs, partial(make_stand_in, log), 1, queue, metrics, Reporter(silent=True), 5.0)
+        pool = EnginePool(runs, partial(make_stand_in, log), 1, queue, metrics, Reporter(quiet=True), 5.0)
         pool.start()
         try:
             await asyncio.wait_for(check(pool), 300)
@@ -156,15 +156,17 @@ async def results(pool: EnginePool, *texts: str) -> list[list[str] | int]:
         (WorkerError("ValueError: a bug"), 500, "The engine failed on this text: ValueError: a bug"),
     ],
 )
-def test_why_a_text_fails_is_said(failure: Exception, status: int, message: str) -> None:
+def test_why_a_text_fails_is_said(
+    failure: Exception, status: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Worker:
         async def call(self, *arguments: object) -> None:
             raise failure
 
     async def check() -> None:
-        failure.__notes__ = []
+        failure.__notes__ = ["its traceback"]
         queue = JobQueue(10, Metrics())
-        pool = EnginePool(("run",), make_stand_in, 1, queue, Metrics(), Reporter(silent=True), 5.0)  # type: ignore[arg-type]
+        pool = EnginePool(("run",), make_stand_in, 1, queue, Metrics(), Reporter(quiet=True), 5.0)  # type: ignore[arg-type]
         group = jobs("a")
         queue.submit(group)
         for _ in range(2):
@@ -176,6 +178,8 @@ def test_why_a_text_fails_is_said(failure: Exception, status: int, message: str)
         pool.failure.cancel()
 
     asyncio.run(check())
+    said = "warning: an engine worker failed: ValueError: a bug\nits traceback\n"
+    assert capsys.readouterr().err == (2 * said if isinstance(failure, WorkerError) else "")
 
 
 def test_requests_that_arrive_while_a_worker_is_busy_are_one_batch(tmp_path: Path) -> None:
@@ -276,7 +280,9 @@ def test_a_run_is_open_while_a_worker_that_has_opened_it_lives(tmp_path: Path, m
     with_pool(tmp_path / "log", check)
 
 
-def test_a_worker_that_cannot_be_started_is_started_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_cannot_be_started_is_started_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     fail_to_start(monkeypatch, times=1)
 
     async def check(pool: EnginePool) -> None:
@@ -285,15 +291,19 @@ def test_a_worker_that_cannot_be_started_is_started_later(tmp_path: Path, monkey
         assert (pool.opened_runs, pool.lost_runs) == ({"run"}, set())
 
     with_pool(tmp_path / "log", check)
+    reason = "it could not be started: Cannot allocate memory"
+    assert capsys.readouterr().err == f"warning: an engine worker died ({reason}) and is replaced\n"
 
 
 @pytest.mark.slow
-def test_a_worker_that_does_not_answer_is_killed(tmp_path: Path) -> None:
+def test_a_worker_that_does_not_answer_is_killed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def check(pool: EnginePool) -> None:
         pool.task_timeout = 1.0
         assert await results(pool, "sleep 60", "a") == [500, ["A"]]
 
     with_pool(tmp_path / "log", check)
+    said = "warning: an engine worker died (no answer after 1 seconds) and is replaced\n"
+    assert capsys.readouterr().err == 2 * said
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.commands.train import train
-from nmt_cli.errors import TrainingError
+from nmt_cli.errors import RunError, TrainingError
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.preparation import prepare_recipe
@@ -295,6 +296,14 @@ def test_after_three_times_training_stops_with_the_reason(
     assert capsys.readouterr().err.count("warning: update 1: the loss is not finite") == 2
     assert len(list((toy / "run").glob("diverged-*.jsonl"))) == 3
     assert RunFolder(toy / "run").checkpoints.step_folders() == []
+
+
+def test_a_resumed_run_without_an_intact_checkpoint_to_go_back_to_is_refused() -> None:
+    trainer: Any = SimpleNamespace(_initial_weights=None, checkpointer=SimpleNamespace(folder=Path("run/checkpoints")))
+    with pytest.raises(RunError) as caught:
+        Trainer._restart(trainer)
+    assert str(caught.value) == "run: training diverged, and no checkpoint to go back to is intact"
+    assert caught.value.hint == "start a new run with a lower training.learning_rate"
 
 
 def test_divergences_that_a_better_validation_follows_do_not_end_a_run(

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections import deque
 from itertools import pairwise
 from typing import Any
@@ -200,6 +201,7 @@ def test_a_sample_is_evenly_spaced_and_neither_small_nor_large(count: int) -> No
 
 ENGLISH = ["The man is with the woman in the house, and they are at the table."] * 30
 GERMAN = ["Der Mann ist mit der Frau in dem Haus, und sie sind an dem Tisch."] * 30
+CYRILLIC = r"^\d+% of its letters are CYRILLIC, not LATIN$"
 RUSSIAN = ["Мужчина с женщиной в доме, и они за столом."] * 40
 ADLAM = ["".join(map(chr, range(0x1E922, 0x1E944)))] * 40
 SERBIAN = ["Čovek je u kući sa ženom, i oni su danas za stolom, ali ne i ja."] * 30
@@ -209,9 +211,10 @@ SERBIAN = ["Čovek je u kući sa ženom, i oni su danas za stolom, ali ne i ja."
     ("texts", "language", "reason"),
     [
         (ENGLISH, "en", None), (GERMAN, "de", None), (RUSSIAN, "ru", None), (ENGLISH, "en-GB", None),
-        (ENGLISH, "de", "common in en"), (GERMAN, "en", "common in de"), (RUSSIAN, "en", "CYRILLIC, not LATIN"),
+        (ENGLISH, "de", r"^\d+% of its words are common in en, \d+% in de$"), (GERMAN, "en", "common in de"),
+        (RUSSIAN, "en", CYRILLIC),
         (RUSSIAN, "rus_Cyrl", None), (RUSSIAN, "sah", None), (RUSSIAN, "qqq", None),
-        (RUSSIAN, "sr-Latn", "CYRILLIC, not LATIN"), (ENGLISH, "uz", None), (SERBIAN, "sr", None),
+        (RUSSIAN, "sr-Latn", CYRILLIC), (ENGLISH, "uz", None), (SERBIAN, "sr", None),
         (SERBIAN, "hr", None), (ENGLISH, "sr", "common in en"),
         (ENGLISH, "ru", "LATIN, not CYRILLIC"), (ENGLISH, "xx", None), (ADLAM, "ff", None),
         (ENGLISH, "ff", None), (ADLAM, "ff-Adlm", None), (ENGLISH, "ff-Adlm", "LATIN, not ADLAM"),
@@ -222,7 +225,7 @@ SERBIAN = ["Čovek je u kući sa ženom, i oni su danas za stolom, ali ne i ja."
 )  # fmt: skip
 def test_a_language_other_than_said_is_noticed(texts: list[str], language: str, reason: str | None) -> None:
     said = unlike_said(texts, language)
-    assert said is None if reason is None else said is not None and reason in said
+    assert said is None if reason is None else said is not None and re.search(reason, said)
 
 
 def dropped(pairs: list[tuple[str, str]], corpus: CorpusConfig, *, audit: bool = False) -> dict[str, int]:

@@ -15,8 +15,8 @@ import pytest
 
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.sources.bad_rows import BadRows
-from nmt_cli.data.sources.base import Languages
-from nmt_cli.data.sources.corpus import fetch_corpus
+from nmt_cli.data.sources.base import Languages, MissingTextError
+from nmt_cli.data.sources.corpus import fetch_corpus, find_corpus
 from nmt_cli.data.sources.hub import HuggingFaceDataset, LibraryDataset, MtdataDataset, PairIterator
 from nmt_cli.data.sources.parse import parse_dataset
 from nmt_cli.errors import DataError
@@ -159,7 +159,9 @@ def test_a_few_rows_of_one_text_are_dropped(packages: Path) -> None:
 
 def test_many_rows_of_one_text_are_refused(packages: Path) -> None:
     fake_mtdata(packages, "a\tb\n" + "alone\n" * 11)
-    assert refusal(f"mtdata:{ID}").startswith(f"mtdata:{ID}: 11 of 12 rows cannot be used: 11 no tab (")
+    said = refusal(f"mtdata:{ID}")
+    assert said.startswith(f"mtdata:{ID}: 11 of 12 rows cannot be used: 11 no tab (")
+    assert "; rows need a tab between two texts, corpus.max_bad_rows" in said
 
 
 # 2. Hugging Face datasets.
@@ -195,6 +197,12 @@ def test_a_recipe_may_allow_more_rows_that_cannot_be_used(packages: Path) -> Non
     config = CorpusConfig(source="en", target="de", train="hf:toy", max_bad_rows=1)
     assert fetch_corpus(config, [packages], QUIET).train[0].label == "hf:toy::train"
     assert dataset("hf:toy").pending_downloads() == []
+
+
+def test_what_is_not_downloaded_yet_is_not_found(packages: Path) -> None:
+    with pytest.raises(MissingTextError) as caught:
+        find_corpus(CorpusConfig(source="en", target="de", train="hf:toy"), [packages])
+    assert str(caught.value) == "corpus: not on this machine yet: hf:toy::train; nmt prepare downloads it"
 
 
 def test_a_few_rows_without_the_languages_are_dropped(packages: Path) -> None:

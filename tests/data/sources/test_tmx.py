@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from nmt_cli.data.sources import tmx
-from nmt_cli.data.sources.bad_rows import BadRows
+from nmt_cli.data.sources.bad_rows import BadRows, dropped_rows
 from nmt_cli.data.sources.base import Languages
 from nmt_cli.data.sources.tmx import read_tmx
 from nmt_cli.errors import DataError
@@ -96,6 +96,8 @@ def test_further_texts_in_a_language_are_counted(tmp_path: Path) -> None:
     assert [row[1] for row in pairs(path, bad_rows=bad_rows)] == ["first"] * 3 + ["bare"]
     assert bad_rows.counts == bad_rows.harmless == {tmx.SECOND_TEXT: 2}
     assert bad_rows.examples[tmx.SECOND_TEXT] == f"{path}:3: second"
+    said = dropped_rows(tmx.SECOND_TEXT, 2, bad_rows.examples[tmx.SECOND_TEXT])
+    assert said == f"2 rows dropped: second text in a language, as in {path}:3: second"
 
 
 def test_a_character_that_xml_forbids_is_refused_with_the_command_that_removes_it(tmp_path: Path) -> None:
@@ -103,6 +105,7 @@ def test_a_character_that_xml_forbids_is_refused_with_the_command_that_removes_i
     path = written(tmp_path / "x.tmx", unit(en=f"a{references}&#9;&#xA;&#x0d;b", ro="x"))
     with pytest.raises(DataError, match="not TMX: reference to invalid character number: line 3") as caught:
         pairs(path)
+    assert "; XML has no such character; this takes control characters out: sed -E" in str(caught.value)
     command = str(caught.value).partition("out: ")[2].replace("FILE", str(path)).replace("NEW", str(tmp_path / "y.tmx"))
     subprocess.run(command, shell=True, check=True)
     assert pairs(tmp_path / "y.tmx")[0][1] == "a b"
@@ -113,6 +116,7 @@ def test_a_declaration_that_says_another_encoding_is_refused_with_the_command_th
         path = written(tmp_path / f"{number}.tmx", unit(en="a", ro="ș"), HEAD.replace('"utf-8"?', declared))
         with pytest.raises(DataError, match="not TMX: encoding specified in XML declaration is incorrect") as caught:
             pairs(path)
+        assert "; where it was converted to UTF-8, this makes the declaration say so: sed -E" in str(caught.value)
         command = str(caught.value).partition("say so: ")[2].replace("FILE", str(path))
         subprocess.run(command.replace("NEW", str(tmp_path / "new.tmx")), shell=True, check=True)
         assert pairs(tmp_path / "new.tmx")[0][:2] == ("ș", "a")
