@@ -218,12 +218,12 @@ def shifted_report(corpus: Corpus, share: float, seed: int, languages: Sequence[
         folder = Path(name)
         paths = [folder / f"text.{language}" for language in languages]
         for side, path in enumerate(paths):
-            path.write_text("".join(pair[side] + "\n" for pair in pairs), encoding="utf-8")
+            path.write_text("".join(pair[side] + "\n" for pair in pairs), encoding="utf-8", newline="\n")
         lines = paths[0].read_text("utf-8").splitlines(keepends=True)
-        (folder / "other").write_text("".join(lines[rotation:] + lines[:rotation]), encoding="utf-8")
+        (folder / "other").write_text("".join(lines[rotation:] + lines[:rotation]), encoding="utf-8", newline="\n")
         for source, out in ((paths[0], "forward"), (folder / "other", "baseline")):
             text = "".join(scored.text + "\n" for scored in rescore([run], source, paths[1], []))
-            (folder / out).write_text(text)
+            (folder / out).write_text(text, encoding="utf-8", newline="\n")
         table = ["| keep_share | shifted pairs removed | clean pairs lost |", "|---|---|---|"]
         for kept_percent in (94, 93, 92, 91, 90, 88, 85):
             cut = ScoreCut((folder / "forward",), None, kept_percent / 100, folder / "baseline")
@@ -246,7 +246,7 @@ def write_corpora(folder: Path, corpus: Corpus, noise: list[Pair], languages: Se
     for name, content in (("clean", corpus.pairs), ("noisy", pairs), ("filtered", filtered)):
         for side, language in enumerate(languages):
             text = "".join(pair[side] + "\n" for pair in content)
-            (folder / f"{name}.{language}").write_text(text, encoding="utf-8")
+            (folder / f"{name}.{language}").write_text(text, encoding="utf-8", newline="\n")
 
 
 def main() -> None:

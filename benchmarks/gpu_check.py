@@ -77,7 +77,7 @@ def _compare(name: str, folder: Path, device: str, updates: int, lines: int) -> 
     _train(name, resumed, updates, device, stop_at=updates // 2)
     _train(name, resumed, updates, device, resume=True)
     yield _compare_losses("resuming", on_device, resumed)
-    sources = (on_cpu / "test.source.txt").read_text().splitlines()[:lines]
+    sources = (on_cpu / "test.source.txt").read_text(encoding="utf-8").splitlines()[:lines]
     for label, search in SEARCHES.items():
         if name == "ctc" and search.get("sampling"):
             continue
@@ -95,10 +95,9 @@ def _train(
     overrides = TRAINING | {f"model.{key}": value for key, value in MODELS[name].items() if key != "type"}
     overrides |= {"training.updates": stop_at or updates, "training.validate_every": updates // 2}
     recipe = run.parent / f"{name}.yaml"
-    recipe.write_text(
-        json.dumps({"name": name, "corpus": {"source": "en", "target": "de", "dev": "dev", "test": "test"},
-                    "tokenizer": {"type": "bpe", "joint": True}, "model": MODELS[name]})
-    )  # fmt: skip
+    corpus = {"source": "en", "target": "de", "dev": "dev", "test": "test"}
+    content = {"name": name, "corpus": corpus, "tokenizer": {"type": "bpe", "joint": True}, "model": MODELS[name]}
+    recipe.write_text(json.dumps(content), encoding="utf-8", newline="\n")
     nmt_cli.train(recipe, run, overrides, resume=resume, device=device)
 
 

@@ -54,8 +54,10 @@ def check_rescoring(run: Path, lines: list[str], translations: list[Translation]
     """Whether the scores of translations are those that nmt rescore gives their texts."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = (Path(folder) / name for name in ("source", "target"))
-        source.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        target.write_text("".join(f"{translation.text}\n" for translation in translations), encoding="utf-8")
+        source.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+        target.write_text(
+            "".join(f"{translation.text}\n" for translation in translations), encoding="utf-8", newline="\n"
+        )
         pairs = rescore([run], source, target, ["search.precision=fp32", *SETTINGS], "cpu")
         values = [pair.log_probability for pair in pairs]
     gaps = [

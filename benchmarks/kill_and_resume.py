@@ -37,7 +37,7 @@ def write_recipe(folder: Path, model: str, precision: str, updates: int) -> Path
     content["model"] = tiny | ({"dropout": 0.1} if "dropout" in tiny else {})
     content["tokenizer"]["joint"] = True
     path = folder / f"{model}-{precision}.yaml"
-    path.write_text(write_yaml(content | {"name": path.stem}))
+    path.write_text(write_yaml(content | {"name": path.stem}), encoding="utf-8", newline="\n")
     return path
 
 

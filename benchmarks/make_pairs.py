@@ -51,7 +51,10 @@ def main() -> None:
     parser.add_argument("out")
     parser.add_argument("--text", type=Path, nargs=2, default=[])
     arguments = parser.parse_args()
-    with open(f"{arguments.out}.en", "w") as source, open(f"{arguments.out}.de", "w") as target:
+    with (
+        open(f"{arguments.out}.en", "w", encoding="utf-8", newline="\n") as source,
+        open(f"{arguments.out}.de", "w", encoding="utf-8", newline="\n") as target,
+    ):
         for source_text, target_text in itertools.islice(varied_pairs(seed_pairs(arguments.text)), arguments.count):
             source.write(f"{source_text}\n")
             target.write(f"{target_text}\n")

@@ -226,7 +226,7 @@ def draw_budget(path: Path) -> None:
 def main() -> None:
     draw_growth(RESULTS_DIR / "growth.svg")
     draw_budget(RESULTS_DIR / "budget.svg")
-    PAGE.write_text(fill_tables(PAGE.read_text(encoding="utf-8"), tables()), encoding="utf-8")
+    PAGE.write_text(fill_tables(PAGE.read_text(encoding="utf-8"), tables()), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -50,7 +50,9 @@ def train_run(data: Path, folder: Path, system: str, updates: int, seed: int) ->
     run = folder / f"{system}-{seed}"
     if not (run / "result.json").is_file():
         path = folder / f"{run.name}.yaml"
-        path.write_text(write_yaml(recipe_content(data, SYSTEMS[system], updates, seed)), encoding="utf-8")
+        path.write_text(
+            write_yaml(recipe_content(data, SYSTEMS[system], updates, seed)), encoding="utf-8", newline="\n"
+        )
         nmt_cli.train(path, run, resume=run.exists(), quiet=False)
     return run
 

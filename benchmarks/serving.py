@@ -392,7 +392,7 @@ class HostileClients:
 
 def worker_processes(server_process: int) -> list[int]:
     """The process ids of the workers of a server."""
-    children = Path(f"/proc/{server_process}/task/{server_process}/children").read_text().split()
+    children = Path(f"/proc/{server_process}/task/{server_process}/children").read_text(encoding="utf-8").split()
     return [int(child) for child in children if b"spawn_main" in _read_bytes(Path(f"/proc/{child}/cmdline"))]
 
 

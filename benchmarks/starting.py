@@ -19,7 +19,7 @@ def main() -> None:
     arguments = parser.parse_args()
     line = RUNS_DIR / "line.txt"
     RUNS_DIR.mkdir(parents=True, exist_ok=True)
-    line.write_text("A man is walking his dog on the beach.\n")
+    line.write_text("A man is walking his dog on the beach.\n", encoding="utf-8", newline="\n")
     commands = {
         "import torch": [sys.executable, "-c", "import torch"],
         "nmt translate": nmt_command("translate", arguments.run, "--quiet"),

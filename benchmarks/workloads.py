@@ -64,7 +64,7 @@ def write_recipe(recipe: Recipe) -> Path:
     """The recipe as a file."""
     RUNS_DIR.mkdir(parents=True, exist_ok=True)
     path = RUNS_DIR / f"{recipe.name}.yaml"
-    path.write_text(write_yaml(recipe.to_dict()))
+    path.write_text(write_yaml(recipe.to_dict()), encoding="utf-8", newline="\n")
     return path
 
 
@@ -144,10 +144,10 @@ def save_result(name: str, value: Any) -> None:
     command = " ".join([f"python -m benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
     value = {"date": date.today().isoformat(), "command": command} | value
     RESULTS_DIR.mkdir(parents=True, exist_ok=True)
-    (RESULTS_DIR / f"{name}.json").write_text(json.dumps(value, indent=1) + "\n")
+    (RESULTS_DIR / f"{name}.json").write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8", newline="\n")
 
 
 def load_result(name: str) -> Any:
     """A result from docs/benchmarks, None where there is none."""
     path = RESULTS_DIR / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "nmt_cli").rglob("*.py"))
+TOOLS = sorted(path for folder in ("benchmarks", "tools") for path in (ROOT / folder).rglob("*.py"))
 PAGES = sorted(page for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")] if page.name != "CHANGELOG.md")
 
 # Names that say nothing of what they hold.
@@ -118,7 +119,9 @@ def opens_text_unclearly(call: ast.Call) -> bool:
         return not (call.args or keywords)
     if name in {"run", "Popen", "check_output"}:  # of subprocess
         return bool({"text", "universal_newlines"} & keywords.keys()) and "encoding" not in keywords
-    return name == "write_text" or (name == "TextIOWrapper" and "encoding" not in keywords)
+    if name == "write_text":  # by itself it writes CR LF on Windows
+        return not {"encoding", "newline"} <= keywords.keys()
+    return name == "TextIOWrapper" and "encoding" not in keywords
 
 
 @pytest.mark.parametrize(
@@ -130,7 +133,9 @@ def opens_text_unclearly(call: ast.Call) -> bool:
         ('path.open(encoding="utf-8")', False), ('path.open("w", encoding="utf-8")', True),
         ('gzip.open(path, "rt")', True), ('tarfile.open(path, "r:*")', False), ("spec.open(reporter)", False),
         ('os.fdopen(descriptor, "w")', True), ("io.TextIOWrapper(stream)", True), ("path.read_text()", True),
-        ('path.read_text("utf-8")', False), ("path.write_text(text)", True), ("subprocess.run(it, text=True)", True),
+        ('path.read_text("utf-8")', False), ("path.write_text(text)", True),
+        ('path.write_text(text, encoding="utf-8")', True),
+        ('path.write_text(text, encoding="utf-8", newline="\\n")', False), ("subprocess.run(it, text=True)", True),
     ],
 )  # fmt: skip
 def test_what_opens_text_unclearly_is_noticed(line: str, is_unclear: bool) -> None:
@@ -139,10 +144,10 @@ def test_what_opens_text_unclearly_is_noticed(line: str, is_unclear: bool) -> No
 
 
 def test_text_has_the_same_encoding_and_line_ends_on_every_system() -> None:
-    """Of what is opened or written as text; Path.write_text would write CR LF on Windows."""
+    """Of what is opened or written as text, be it by a program for maintainers."""
     unclear = [
         f"{path.relative_to(ROOT)}:{call.lineno}"
-        for path in FILES
+        for path in [*FILES, *TOOLS]
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(call, ast.Call) and opens_text_unclearly(call)
     ]

@@ -78,7 +78,7 @@ def main() -> None:
         (folder / "runs").mkdir()
         (folder / "runs/quickstart").symlink_to(run)
         session = [(command, terminal_output(command, folder)) for command in COMMANDS]
-    path.write_text(picture(session), encoding="utf-8")
+    path.write_text(picture(session), encoding="utf-8", newline="\n")
     print(path)
 
 

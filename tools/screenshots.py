@@ -59,7 +59,7 @@ def _picture(page: Any, name: str) -> None:
 def main(runs: list[str]) -> None:
     """Serve the runs and take the pictures."""
     command = [sys.executable, "-m", "nmt_cli", "serve", *runs, "--port", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8") as server:
         assert server.stderr is not None
         address = re.match(r"(http://\S+): serving", line := server.stderr.readline())
         assert address, line

@@ -45,7 +45,9 @@ def run_nmt(*arguments: object, stdin: Path | None = None) -> str:
     """Standard output of nmt of this checkout."""
     command = nmt_command(*arguments)
     with open(stdin or os.devnull, "rb") as source:
-        return subprocess.run(command, stdin=source, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT).stdout
+        return subprocess.run(
+            command, stdin=source, stdout=subprocess.PIPE, encoding="utf-8", check=True, cwd=ROOT
+        ).stdout
 
 
 def run_pinned(commands: Iterable[Sequence[str]], core_sets: Sequence[Sequence[int]]) -> list[str]:
@@ -61,7 +63,9 @@ def run_pinned(commands: Iterable[Sequence[str]], core_sets: Sequence[Sequence[i
             environment["NMT_DATA"] = str(Path(data).resolve())  # the command runs in another folder
         pinned = ["taskset", "-c", ",".join(map(str, cores)), *command]
         try:
-            process = subprocess.run(pinned, env=environment, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
+            process = subprocess.run(
+                pinned, env=environment, stdout=subprocess.PIPE, encoding="utf-8", check=True, cwd=ROOT
+            )
             return process.stdout
         finally:
             free_core_sets.put(cores)
@@ -78,7 +82,7 @@ def set_options(settings: dict[str, Any]) -> list[str]:
 def measure(experiment: Experiment, train_options: list[str]) -> dict[str, Any]:
     """Train an experiment unless it has a result; `train_options` are further options of nmt train."""
     if experiment.result.exists():
-        measurement: dict[str, Any] = json.loads(experiment.result.read_text())
+        measurement: dict[str, Any] = json.loads(experiment.result.read_text(encoding="utf-8"))
         return measurement
     origin = experiment.settings.get("training.init_from")
     if origin is not None and not (ROOT / origin).exists():
@@ -90,7 +94,7 @@ def measure(experiment: Experiment, train_options: list[str]) -> dict[str, Any]:
 
 
 def _save_result(experiment: Experiment, train_options: list[str]) -> dict[str, Any]:
-    run_result = json.loads((experiment.run / "result.json").read_text())
+    run_result = json.loads((experiment.run / "result.json").read_text(encoding="utf-8"))
     speeds = [record["tokens_per_second"] for record in log_records(experiment.run, "train")]
     keys = ("update", "loss", "scores", "seconds")
     measurement = {
@@ -105,13 +109,13 @@ def _save_result(experiment: Experiment, train_options: list[str]) -> dict[str, 
         "validations": [{key: record[key] for key in keys} for record in log_records(experiment.run, "validation")],
     } | training_facts(experiment.run)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    experiment.result.write_text(json.dumps(measurement, indent=1) + "\n")
+    experiment.result.write_text(json.dumps(measurement, indent=1) + "\n", encoding="utf-8", newline="\n")
     return measurement
 
 
 def training_facts(run: Path) -> dict[str, Any]:
     """Training time, date, machine and versions of a run that has just ended."""
-    run_result = json.loads((run / "result.json").read_text())
+    run_result = json.loads((run / "result.json").read_text(encoding="utf-8"))
     return {
         "minutes": run_result["training_seconds"] / 60,
         "date": date.today().isoformat(),

@@ -42,7 +42,7 @@ def tables() -> dict[str, str]:
 def load_result(name: str) -> Any:
     """A result by name, None where it has not been measured."""
     path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def load_results(names: Iterable[str]) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def training_rates() -> dict[str, dict[str, float]]:
     """Target tokens per second by length, of a Transformer and an RNN; empty where not measured."""
     if not GROWTH.exists():
         return {}
-    growth = json.loads(GROWTH.read_text())
+    growth = json.loads(GROWTH.read_text(encoding="utf-8"))
     return {"Transformer 4+4, d_model 256": growth["length w1"], "RNN, GRU 512": growth["length w3"]}
 
 
@@ -205,7 +205,7 @@ def main() -> None:
         draw_parallelism(FIGURES / "parallelism.svg", rates)
     if (scaling := load_result("scaling")) is not None:
         draw_scaling(FIGURES / "scaling.svg", scaling)
-    PAGE.write_text(fill_tables(PAGE.read_text(encoding="utf-8"), tables()), encoding="utf-8")
+    PAGE.write_text(fill_tables(PAGE.read_text(encoding="utf-8"), tables()), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def plot_lengths(label: str, runs: dict[str, Experiment]) -> None:
         "plot", "lengths", *named_runs, "--source", joined / "test.source.txt", "--reference",
         joined / "test.target.txt", "--buckets", LENGTH_BUCKETS, "-o", FIGURES / f"{label}.svg", "--json",
     )  # fmt: skip
-    (RESULTS / f"lengths-{label}.json").write_text(scores)
+    (RESULTS / f"lengths-{label}.json").write_text(scores, encoding="utf-8", newline="\n")
 
 
 def plot_alignment() -> None:
@@ -67,7 +67,7 @@ def plot_alignment() -> None:
     for name in ("additive", "transformer"):
         if ROWS[name].result.exists():
             sentence = RUNS / "reordered.txt"
-            sentence.write_text(REORDERED + "\n")
+            sentence.write_text(REORDERED + "\n", encoding="utf-8", newline="\n")
             out = FIGURES / f"alignment-{name}.svg"
             run_nmt("plot", "attention", ROWS[name].run, "--words", "-o", out, stdin=sentence)
 

@@ -73,20 +73,20 @@ def measure_trained(head_width: int, scaled: bool) -> dict[str, Any]:
 
 def prepared_data(run: Path) -> PreparedData:
     """The data that a run was trained on."""
-    fingerprint = json.loads((run / "manifest.json").read_text())["fingerprint"]
+    fingerprint = json.loads((run / "manifest.json").read_text(encoding="utf-8"))["fingerprint"]
     return PreparedData(next((ROOT / "prepared").glob(f"*{fingerprint}")))
 
 
 def main() -> None:
     path = RESULTS / "scaling.json"
-    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     RESULTS.mkdir(parents=True, exist_ok=True)
     for head_width in HEAD_WIDTHS:
         for scaled in (True, False):
             key = f"{head_width} {'scaled' if scaled else 'plain'}"
             if key not in results:
                 results[key] = measure_initial(head_width, scaled) | {"trained": measure_trained(head_width, scaled)}
-                path.write_text(json.dumps(results, indent=1) + "\n")
+                path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def measure_translation(name: str) -> float:
     run = RUNS / name
     test_text, first_line = run / "test.source.txt", RUNS / f"{name}-one.txt"
     lines = test_text.read_text(encoding="utf-8").splitlines()
-    first_line.write_text(f"{lines[0]}\n", encoding="utf-8")
+    first_line.write_text(f"{lines[0]}\n", encoding="utf-8", newline="\n")
     seconds = []
     for text in (first_line, test_text):
         started = time.perf_counter()
@@ -84,7 +84,7 @@ def main() -> None:
         return
     path = RESULTS / "speed.json"
     machine = {"processor": processor(), "cores": CORES_PER_JOB, "torch": torch.__version__}
-    previous = json.loads(path.read_text()) if path.exists() else {}
+    previous = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     rows = {}
     if all(previous.get(key) == value for key, value in machine.items()):  # speeds of other machines are dropped
         rows = {name: row for name, row in previous["rows"].items() if row["recipe"] == relevant_recipe(name)}
@@ -93,7 +93,7 @@ def main() -> None:
     program = [sys.executable, "-m", "benchmarks.comparison.speed", "--alone"]
     outputs = run_pinned(([*program, name] for name in arguments.names), core_sets)
     rows |= {name: json.loads(output.splitlines()[-1]) for name, output in zip(arguments.names, outputs, strict=True)}
-    path.write_text(json.dumps(machine | {"rows": rows}, indent=1) + "\n")
+    path.write_text(json.dumps(machine | {"rows": rows}, indent=1) + "\n", encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def tokenizer_path(folder: Path) -> Path:
     inside = folder / "tokenizer.json"
     if inside.exists():
         return inside
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     return Path(manifest["run"]) / "tokenizer.json"
 
 

@@ -78,7 +78,7 @@ def write_texts(data: PreparedData, folder: Path) -> None:
     counts: Counter[str] = Counter()
     sides = (data.tokenizers.source, data.tokenizers.target)
     for name, store, tokenizer in zip(("src", "tgt"), data.variants[0], sides, strict=True):
-        with open(folder / f"train.{name}", "w", encoding="utf-8") as file:
+        with open(folder / f"train.{name}", "w", encoding="utf-8", newline="\n") as file:
             for number in range(len(store)):
                 pieces = [
                     "".join(piece.replace(" ", "\u2581").split()) or "\u2581"
@@ -87,7 +87,7 @@ def write_texts(data: PreparedData, folder: Path) -> None:
                 counts.update(pieces)
                 file.write(" ".join(pieces) + "\n")
     lines = (f"{piece}\t{count}\n" for piece, count in counts.most_common())
-    (folder / "vocabulary").write_text("".join(lines), encoding="utf-8")
+    (folder / "vocabulary").write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
 def configuration(toolkit: str, shape: dict[str, Any], precision: str, folder: Path, updates: int) -> dict[str, Any]:
@@ -113,11 +113,13 @@ def main() -> None:
         write_texts(PreparedData(Path(prepared)), folder)
         config = folder / "config.yaml"
         config.write_text(
-            yaml.safe_dump(configuration(toolkit, json.loads(shape), precision, folder, int(updates)), sort_keys=False)
+            yaml.safe_dump(configuration(toolkit, json.loads(shape), precision, folder, int(updates)), sort_keys=False),
+            encoding="utf-8",
+            newline="\n",
         )
         start = {"onmt": ["onmt.bin.train"], "eole": ["eole.bin.main", "train"]}[toolkit]
         completed = subprocess.run(
-            [python, "-m", *start, "-config", str(config)], capture_output=True, text=True, cwd=folder
+            [python, "-m", *start, "-config", str(config)], capture_output=True, encoding="utf-8", cwd=folder
         )
     if completed.returncode:
         sys.exit(completed.stderr[-2000:])
