@@ -25,6 +25,11 @@ class UserError(Exception):
         super().__init__(text)
         self.hint = hint
 
+    @property
+    def with_hint(self) -> str:
+        """The text, and after it what to do."""
+        return f"{self}: {self.hint}" if self.hint else str(self)
+
 
 class RecipeError(UserError):
     """Every error in a recipe, one per line."""

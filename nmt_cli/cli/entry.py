@@ -61,7 +61,7 @@ def _run_command() -> NoReturn:
         text = " ".join(error.format_message().split()).rstrip(".")
         _exit_with_error(error, f"{text} (see {context} --help)" if text else "")
     except UserError as error:
-        _exit_with_error(error, f"{error}: {error.hint}" if error.hint else str(error))
+        _exit_with_error(error, error.with_hint)
     except WorkerError as error:
         _exit_with_error(error, str(error), 1)
     except OSError as error:  # no permission, a full disk

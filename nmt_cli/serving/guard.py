@@ -8,12 +8,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 from nmt_cli.serving.errors import ClientGone, RequestError, quote
 from nmt_cli.serving.metrics import Metrics
 from nmt_cli.serving.requests import JsonResponse
 from nmt_cli.serving.settings import DEFAULT_PORTS, ServerSettings, host_name
 
+INTERNAL_ERROR = "Internal error: see the messages of the server"
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 FILE_ENDPOINTS = frozenset({"/translate_file"})
 MAX_DISCARDED_BYTES = 32 << 20  # of a body that is refused
@@ -55,11 +57,14 @@ class Guard:
         except ClientGone:
             self.metrics.counts["nmt_clients_gone_total"] += 1
             return
+        except UserError as error:  # such as a file of a run that was damaged while it is served
+            self.reporter.warning(f"{scope['method']} {quote(scope['path'])}: {error.with_hint}")
+            await exchange.send_error(RequestError(500, INTERNAL_ERROR))
         except Exception as error:
             self.reporter.warning(f"our bug: {scope['method']} {quote(scope['path'])}: {type(error).__name__}: {error}")
             if self.reporter.silent is False:
                 self.reporter.console.print_exception()
-            await exchange.send_error(RequestError(500, "Internal error: see the messages of the server"))
+            await exchange.send_error(RequestError(500, INTERNAL_ERROR))
         finally:
             self.metrics.gauges["nmt_open_requests"] -= 1
             self._open_bytes -= exchange.received_bytes

@@ -8,7 +8,7 @@ import pytest
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nmt_cli.errors import UserError
+from nmt_cli.errors import DataError, UserError
 from nmt_cli.reporting import Reporter
 from nmt_cli.serving.guard import Guard
 from nmt_cli.serving.metrics import Metrics
@@ -36,6 +36,11 @@ async def fail(scope: Scope, receive: Receive, send: Send) -> None:
     raise ValueError("a bug")
 
 
+async def find_damage(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application whose run was damaged."""
+    raise DataError("run/languages.json: damaged: it has no order", hint="copy it again")
+
+
 @pytest.mark.parametrize(
     "app, limits, arrives, status, message",
     [
@@ -46,6 +51,7 @@ async def fail(scope: Scope, receive: Receive, send: Send) -> None:
         (read_all, Limits(timeout=0.01), None, 408,
          "The request took longer to arrive than 0.01 seconds: send it in parts"),
         (fail, Limits(), b"", 500, "Internal error: see the messages of the server"),
+        (find_damage, Limits(), b"", 500, "Internal error: see the messages of the server"),
     ],
 )  # fmt: skip
 def test_why_a_request_is_not_answered_is_said(
@@ -64,7 +70,10 @@ def test_why_a_request_is_not_answered_is_said(
     scope = {"type": "http", "method": "POST", "path": "/a", "headers": [(b"host", b"::1")], "server": ("::1", 5000)}
     asyncio.run(Guard(app, ServerSettings((), limits=limits), Metrics(), Reporter())(scope, receive, send))
     assert (sent[0]["status"], json.loads(sent[1]["body"])) == (status, {"error": message})
-    assert ("warning: our bug: POST /a: ValueError: a bug" in capsys.readouterr().err) == (status == 500)
+    said = capsys.readouterr().err
+    assert ("warning: our bug: POST /a: ValueError: a bug" in said) == (app is fail)
+    damage = "warning: POST /a: run/languages.json: damaged: it has no order: copy it again\n"
+    assert said == damage if app is find_damage else "languages.json" not in said
 
 
 @pytest.mark.parametrize(

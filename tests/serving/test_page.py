@@ -235,6 +235,7 @@ class TestPage:
         translated(page).locator(".sentence").press("Enter")
         words = page.locator(".words.target button")
         words.first.wait_for()
+        assert page.locator("#view .note").inner_text().startswith("Point at a word to see what it attends to.")
         source_words = page.locator(".words.source button").all_inner_texts()
         assert source_words[:-1] == ["The", "old", "man", "reads", "a", "book."]
         words.first.hover()
@@ -290,6 +291,10 @@ class TestPage:
         said = "The same sentence, translated by every run of these languages, and what each looked at for every word."
         assert page.locator("#view .note").first.inner_text() == said
         assert page.locator(".card .label:last-child").all_inner_texts() == [attention] * 2
+        if all_at_once:
+            page.click("#tab-search")
+            said = "This model writes all words at once: there is no search to show."
+            page.locator(f"#view .note:text-is('{said}')").wait_for()
 
     @pytest.mark.parametrize(
         ("rows", "said"),
@@ -431,6 +436,8 @@ class TestPage:
             page.click(f"#tab-{tab}")
             page.wait_for_timeout(100)
             assert failed == ["net::ERR_ABORTED"] * number
+            if tab == "search":
+                assert page.locator("#view").inner_text() == "Searching again, recording every step…"
 
     def test_the_status_says_that_a_text_is_being_translated_where_that_takes_a_while(self, page: Any) -> None:
         held: list[Any] = []
@@ -533,9 +540,17 @@ class TestPage:
         page = browser.new_page()
         page.goto(server.url, wait_until="networkidle")
         canned(page, "translate", in_upper_case)
-        page.route("**/inspect", lambda route: route.fulfill(status=503, json={"error": "try again later"}))
+        held: list[Any] = []
+        page.route("**/inspect", lambda route: held.append(route))
         page.fill("#text", "a dog")
         translated(page).locator(".sentence").click()
+        page.locator("#view .note:text-is('Loading the model that shows this…')").wait_for()
+        held[0].fulfill(status=502, body="<h1>Bad gateway</h1>")  # of a proxy
+        page.locator("#view .error:has-text('The server answered with status 502')").wait_for()
+        page.locator("#view button:has-text('Try again')").press("Enter")
+        while len(held) < 2:
+            page.wait_for_timeout(10)
+        held[1].fulfill(status=503, json={"error": "try again later"})
         page.locator("#view .error:has-text('try again later')").wait_for()
         page.unroute("**/inspect")
         canned(page, "inspect", lambda query: record_of("A DOG"))
@@ -586,6 +601,7 @@ class TestPage:
     def test_words_are_coloured_by_their_probability(self, page: Any) -> None:
         page.fill("#text", "Two dogs. A book.")
         text = translated(page).inner_text()
+        assert page.locator(".sentence").first.get_attribute("title") == "See how it was translated"
         page.check("#colour")
         page.locator(".sentence .doubt").first.wait_for()
         assert translated(page).inner_text().split() == text.split()
@@ -723,6 +739,8 @@ class TestPage:
         def answer(route: Any) -> None:
             requests.append(route.request.url)
             if len(requests) > 1:
+                progress = page.locator("#file-status").inner_text()
+                assert re.fullmatch(r"16 of 20 lines, \d+ s left", progress)
                 route.abort()
             else:
                 route.fulfill(json={"translatedText": ["Ein Hund.\n"] * 16, "warnings": [["a warning"]]})
@@ -997,6 +1015,21 @@ class TestPage:
     def test_the_key_that_swaps_the_languages(self, page: Any, key: str, code: str, swaps: bool) -> None:
         page.locator("#text").dispatch_event("keydown", {"key": key, "code": code, "altKey": True, "bubbles": True})
         assert bool(page.locator("#status").inner_text()) is swaps
+
+    def test_a_translation_that_the_browser_does_not_let_us_copy_is_selected(self, page: Any) -> None:
+        canned(page, "translate", in_upper_case)
+        page.fill("#text", "a dog")
+        assert translated(page).inner_text() == "A DOG"
+        define = "Object.defineProperty(navigator, 'clipboard', {{ value: {{ writeText: {} }}, configurable: true }})"
+        for copying, said in (("() => null", "Copied"), ("() => Promise.reject()", "Selected: copy with Ctrl+C")):
+            page.evaluate(define.format(copying))
+            page.click("#copy")
+            page.locator(f"#status:text-is('{said}')").wait_for()
+        assert page.evaluate("getSelection().toString()") == "A DOG"
+
+    def test_a_probability_that_rounds_to_nothing_is_not_called_nothing(self, page: Any) -> None:
+        shown = page.evaluate("import('/page/dom.js').then(({ percent }) => [0.0004, 0.0123, 0.5].map(percent))")
+        assert shown == ["under 0.1 %", "1.2 %", "50 %"]
 
     def test_keys_colours_and_the_other_direction(self, page: Any) -> None:
         page.keyboard.press("Alt+s")
