@@ -323,7 +323,8 @@ def test_only_a_difference_beyond_chance_is_called_significant(tmp_path: Path) -
         assert worse.significant and worse.p_value is not None and worse.p_value < 0.05, name
         assert similar.significant is False and similar.p_value is not None and similar.p_value >= 0.05, name
     text = "\n".join(comparison.text_lines())
-    assert text.startswith("Paired bootstrap, 200 samples, seed 12345: ")
+    said = "a difference is significant where p < 0.05; any other may be chance"
+    assert text.splitlines()[0] == f"Paired bootstrap, 200 samples, seed 12345: {said}"
     assert text.count("(baseline)") == 3
     assert text.count(": significantly worse than good") == 3
     assert text.count(": no significant difference from good") == 3

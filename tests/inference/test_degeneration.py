@@ -12,6 +12,7 @@ from nmt_cli.inference import degeneration
 from nmt_cli.inference.degeneration import (
     DecodedHypothesis,
     Diagnosis,
+    Issue,
     Repetition,
     SourceText,
     find_issues,
@@ -241,3 +242,19 @@ def test_no_wide_character_comes_before_the_first_one() -> None:
     wide = [character for character in characters if unicodedata.east_asian_width(character) in "WF"]
     assert wide[0] == degeneration.FIRST_WIDE_CHARACTER
     assert degeneration._script_adjusted_length(wide[0] + "ab") == 5
+
+
+@pytest.mark.parametrize(
+    "issues, remaining, replaced, said",
+    [
+        (("empty",), ("empty",), False, "the translation was empty; no better one was found"),
+        (("run_on",), (), True, "the translation was running on without an end; it was replaced by a better one"),
+        (("short", "loop"), ("loop",), True,
+         "the translation was much shorter than its source and repeating itself; it was replaced by a better one, "
+         "which is repeating itself"),
+    ],
+)  # fmt: skip
+def test_what_was_degenerate_and_what_became_of_it_is_said(
+    issues: tuple[Issue, ...], remaining: tuple[Issue, ...], replaced: bool, said: str
+) -> None:
+    assert Diagnosis(issues, remaining, replaced).warning == said

@@ -8,7 +8,9 @@ import pytest
 
 from nmt_cli.reporting import Reporter
 from nmt_cli.training import metrics
-from nmt_cli.training.metrics import MetricLogger
+from nmt_cli.training.metrics import MetricLogger, ValidationResult
+from nmt_cli.training.state import TrainingState
+from tests.conftest import Listener
 
 
 def test_the_log_grows_by_one_line_per_record(tmp_path: Path) -> None:
@@ -51,3 +53,14 @@ def test_tensorboard_shows_nothing_that_was_undone(tmp_path: Path, monkeypatch: 
         ("open", None), ("add_scalar", "train/loss", 2.5, 15), ("flush",),
         ("close",), ("open", 11), ("add_scalar", "train/loss", 2.0, 15), ("flush",),
     ]  # fmt: skip
+
+
+def test_a_validation_is_said_in_one_line_and_with_its_samples(tmp_path: Path) -> None:
+    listener = Listener()
+    state = TrainingState(update=12000, training_seconds=90.0)
+    validation = ValidationResult(2.5, {"bleu": 30.126, "chrf": 55.0}, [{"source": "a", "hypothesis": "b"}])
+    for is_best in (True, False):
+        MetricLogger(tmp_path, listener).log_validation(state, validation, is_best=is_best)
+    line = " 12,000 updates ·   1.5 min · dev loss 2.500 · bleu 30.13 · chrf 55.00"
+    samples = ["              source: a", "          hypothesis: b"]
+    assert listener.said == [f"{line} *", *samples, line, *samples]

@@ -214,6 +214,13 @@ def test_the_type_of_weights_is_measured_once_and_stands_in_the_run(
     assert choice(run, settings=("search.precision=fp32",)).quantization == "float32"
 
 
+def test_without_development_text_weights_are_not_rounded(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(automatic, "development_sample", lambda *arguments: None)
+    recipe = run / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("precision: fp32", "precision: auto"))
+    assert choice(run).text == "engine ctranslate2, float32: there is no development text to judge int8 by"
+
+
 @pytest.mark.parametrize(
     "flags, instructions",
     [
