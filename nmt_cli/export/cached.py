@@ -77,10 +77,12 @@ def lock_exports(run: Path) -> BinaryIO:
 
 
 def read_automatic_engine(run: RunFolder) -> AutomaticEngine | None:
-    """What auto.json records for the run's best checkpoint; None without it, or if it is of other weights."""
+    """What auto.json records for the run's best checkpoint; None without it, or if it is of other weights or names an
+    engine of a newer version."""
     try:
         automatic = AutomaticEngine(**read_json(exports_folder(run.path) / AUTO_FILE))
-        return automatic if automatic.weights == run.checkpoints.best_weights_digest() else None
+        is_usable = automatic.engine in ENGINES and automatic.weights == run.checkpoints.best_weights_digest()
+        return automatic if is_usable else None
     except (DataError, RunError, TypeError):
         return None
 

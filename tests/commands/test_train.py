@@ -328,6 +328,19 @@ def test_resuming_with_other_text_under_the_same_names_is_refused(toy: Path) -> 
     assert refused.value.hint.endswith("undo that, or use another --out")
 
 
+def test_a_run_whose_recipe_is_gone_is_not_resumed_with_other_text_and_stays_as_it_is(toy: Path) -> None:
+    train(toy_recipe(toy / "text", updates=2), toy / "run", QUIET)
+    (toy / "run/recipe.yaml").unlink()
+    before = {path: path.read_bytes() for path in (toy / "run").rglob("*") if path.is_file()}
+    for side in ("ab", "ba"):
+        path = toy / "text" / f"train.{side}"
+        path.write_text(path.read_text() + "ba ba ba ba ba ba ba ba\n")
+    with pytest.raises(RunError, match=r"run: was started with prepared data \w+, these are \w+$") as refused:
+        train(toy_recipe(toy / "text", updates=4), toy / "run", QUIET, resume=True)
+    assert refused.value.hint.endswith("has changed since: undo that, or use another --out")
+    assert {path: path.read_bytes() for path in (toy / "run").rglob("*") if path.is_file()} == before
+
+
 def test_prepared_data_without_development_text_come_with_a_remedy(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PreparedData, "split", lambda data, name: None)
     with pytest.raises(DataError, match="no development text") as refused:

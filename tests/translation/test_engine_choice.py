@@ -214,6 +214,17 @@ def test_the_type_of_weights_is_measured_once_and_stands_in_the_run(
     assert choice(run, settings=("search.precision=fp32",)).quantization == "float32"
 
 
+@pytest.mark.parametrize("record", ["{", "[]", '{"engine": "ctranslate2"}', "engine of a newer version"])
+def test_a_record_of_exports_that_cannot_be_used_is_made_anew(record: str, run: Path) -> None:
+    choice(run)
+    path, listener = exports_folder(run) / AUTO_FILE, Listener()
+    written = json.loads(path.read_text())
+    path.write_text(json.dumps(written | {"engine": "tensorrt"}) if "newer" in record else record)
+    assert choice(run, reporter=listener).engine == "ctranslate2"
+    assert listener.said == [f"exporting {run} for CTranslate2, once for this checkpoint"]
+    assert json.loads(path.read_text())["engine"] == "ctranslate2"
+
+
 def test_without_development_text_weights_are_not_rounded(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(automatic, "development_sample", lambda *arguments: None)
     recipe = run / "recipe.yaml"
