@@ -41,7 +41,7 @@ def open_normalizer(path: Path) -> Normalizer | None:
     if file is None:
         return None
     try:
-        content = read_json(file) if file.suffix == ".json" else read_yaml(read_recipe_text(file))[0]
+        content = read_json(file, hint=DAMAGE_HINT) if file.suffix == ".json" else read_yaml(read_recipe_text(file))[0]
         corpus = dict(content.get("corpus") or {})
         config = NormalizationConfig.model_validate(corpus["normalization"]) if "normalization" in corpus else LEGACY
     except YamlError as error:

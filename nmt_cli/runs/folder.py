@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.errors import RunError
-from nmt_cli.fs import delete_lock, lock_file, read_json, sha256_of_file, wrap_io_errors, write_json
+from nmt_cli.fs import DAMAGE_HINT, delete_lock, lock_file, read_json, sha256_of_file, wrap_io_errors, write_json
 from nmt_cli.training.checkpoints import FORMAT_VERSION, Checkpointer
 
 MIXED_FILES_HINT = "some of its files were changed or come from another run: copy the whole folder again"
@@ -62,7 +62,7 @@ class RunFolder:
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read a JSON file of the run; RunError if it is missing or damaged."""
-        return read_json(self.path / name, error_class=RunError)
+        return read_json(self.path / name, error_class=RunError, hint=DAMAGE_HINT)
 
 
 def tokenizer_hashes(path: Path) -> dict[str, str]:
@@ -76,7 +76,7 @@ def check_manifest(path: Path) -> None:
 
     With another tokenizer of the same size the model would translate into nonsense.
     """
-    manifest = read_json(path / "manifest.json")
+    manifest = read_json(path / "manifest.json", hint=DAMAGE_HINT)
     format_version = manifest.get("format", FORMAT_VERSION)
     if format_version != FORMAT_VERSION:
         raise RunError(

@@ -178,7 +178,7 @@ def _damaged_error(folder: Path, problem: str) -> DataError:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a prepared folder; DataError if it is missing or of another format."""
-    manifest = read_json(folder / "manifest.json")
+    manifest = read_json(folder / "manifest.json", hint="delete the folder and run nmt prepare again")
     if manifest.get("format") != FORMAT_VERSION:
         raise DataError(
             f"{folder}: prepared data of format {manifest.get('format')}, this version reads "

@@ -106,8 +106,12 @@ class CatalogueCorpus(TextSource):
         return [] if _is_unpacked(self.folder) else [file.address for file in self.files().values()]
 
     def provenance(self) -> list[dict[str, Any]]:
-        """Address, size and SHA-256 of every file that the text came from."""
-        records: list[dict[str, Any]] = read_json(self.folder / PROVENANCE_FILE)["files"]
+        """Address, size and SHA-256 of every file that the text came from; DataError where the record is damaged."""
+        try:
+            records: list[dict[str, Any]] = read_json(self.folder / PROVENANCE_FILE)["files"]
+        except (DataError, KeyError) as error:
+            problem = f"{PROVENANCE_FILE} is not what was written"
+            raise DataError(f"corpus.name: {self.folder} is damaged: {problem}; delete it") from error
         return records
 
     def fetch(self, reporter: Reporter, bad_rows: BadRows) -> None:

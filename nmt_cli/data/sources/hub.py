@@ -84,7 +84,7 @@ class LibraryDataset(TextSource):
 
     def provenance(self) -> list[dict[str, Any]]:
         """The dataset's name, the version of the package that downloaded it, and the number of pairs."""
-        return [read_json(self._provenance_path())]
+        return [read_json(self._provenance_path(), hint="delete it, and nmt prepare downloads the text again")]
 
     def fetch(self, reporter: Reporter, bad_rows: BadRows) -> None:
         """Write both sides and the record, unless they exist.

@@ -21,7 +21,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from nmt_cli.config import Section
 from nmt_cli.data.language_tags import is_tag
 from nmt_cli.errors import DataError, error_reason
-from nmt_cli.fs import read_json
+from nmt_cli.fs import DAMAGE_HINT, read_json
 from nmt_cli.vocabulary import SPECIAL_TOKENS
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class TextTokenizer:
     @classmethod
     def load(cls, path: Path) -> "TextTokenizer":
         """Read a tokenizer.json; DataError if it was not trained here."""
-        return cls.from_dict(read_json(path, MAX_TOKENIZER_FILE_BYTES), path)
+        return cls.from_dict(read_json(path, MAX_TOKENIZER_FILE_BYTES, hint=DAMAGE_HINT), path)
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], path: Path) -> "TextTokenizer":

@@ -73,6 +73,16 @@ def test_it_is_noted_where_the_text_came_from(shop: Shop) -> None:
     assert records[0]["bytes"] == len(shop.goods["train.ab.gz"]) and len(records[0]["sha256"]) == 64
 
 
+@pytest.mark.parametrize("content", ["{", "{}"])
+def test_a_damaged_note_of_where_the_text_came_from_is_refused_with_what_to_do(content: str, shop: Shop) -> None:
+    fetch()
+    folder = shop.cache / "corpora" / "toy" / "ab-ba"
+    (folder / "fetched.json").write_text(content)
+    with pytest.raises(DataError) as caught:
+        corpus().provenance()
+    assert str(caught.value) == f"corpus.name: {folder} is damaged: fetched.json is not what was written; delete it"
+
+
 def test_nothing_is_asked_for_twice(shop: Shop) -> None:
     folder = fetch()
     asked = len(shop.asked)

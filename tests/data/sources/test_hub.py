@@ -182,6 +182,17 @@ def test_pairs_are_found_in_the_usual_columns(row: dict[str, object], packages: 
     assert records == [{"name": "hf:toy:de-en:train", "by": "datasets 9.9", "pairs": 2}]
 
 
+def test_a_damaged_record_is_refused_with_what_to_do(packages: Path) -> None:
+    fake_datasets(packages, [{"en": "a", "de": "b"}])
+    fetch("hf:toy")
+    path = dataset("hf:toy")._provenance_path()
+    path.write_text("[")
+    with pytest.raises(DataError) as caught:
+        dataset("hf:toy").provenance()
+    assert str(caught.value).startswith(f"{path}: missing or damaged: ")
+    assert caught.value.hint == "delete it, and nmt prepare downloads the text again"
+
+
 def test_many_rows_without_the_languages_are_refused(packages: Path) -> None:
     bad_rows = [{"en": "a", "fr": "b"}, {"en": "a", "de": None}]
     fake_datasets(packages, [*bad_rows * 6, {"en": "a", "de": "b"}])
