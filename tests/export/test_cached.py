@@ -169,7 +169,7 @@ def test_samples_of_our_own_search_over_graphs_are_those_of_the_run(
 
 
 def test_what_another_engine_does_not_do_is_refused(run: Path) -> None:
-    with pytest.raises(UserError, match="engine tpu: there are auto, torch, ctranslate2, onnx"):
+    with pytest.raises(UserError, match="engine tpu: use one of auto, torch, ctranslate2, onnx"):
         open_translator([run], [], "cpu", engine="tpu")
     with pytest.raises(UserError, match="engine ctranslate2: an ensemble needs engine torch"):
         open_translator([run, run], [], "cpu", engine="ctranslate2")
