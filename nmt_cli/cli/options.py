@@ -43,6 +43,25 @@ Processes = Annotated[str, typer.Option(metavar="N|auto", help="Number of worker
 On = Annotated[str, typer.Option(metavar="here|ray", help="This machine, or a Ray cluster (RAY_ADDRESS).")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Run = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
+Exact = Annotated[
+    bool, typer.Option("--exact", help="nmt's own search in float32, whose result depends least on the machine.")
+]
+
+
+def with_search_options(overrides: list[str], beam: int | None, n_best: int | None, exact: bool) -> tuple[str, ...]:
+    """The overrides with those of the options that are short for keys of the search section; UserError for a key that
+    is given twice."""
+    options = {
+        "--beam": ("beam", beam),
+        "--n-best": ("n_best", n_best),
+        "--exact": ("precision", "fp32" if exact else None),
+    }
+    given = {override.partition("=")[0].strip() for override in overrides}
+    added = {option: (key, value) for option, (key, value) in options.items() if value is not None}
+    for option, (key, _) in added.items():
+        if f"search.{key}" in given:
+            raise UserError(f"{option} and --set search.{key}: leave one of them out")
+    return (*overrides, *(f"search.{key}={value}" for key, value in added.values()))
 
 
 def check_on_option(on: str) -> None:

@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from nmt_cli.cli.labelled_paths import labelled_paths
-from nmt_cli.cli.options import Device, Json, Quiet, Run, open_stdin, print_line
+from nmt_cli.cli.options import (
+    Device,
+    Exact,
+    Json,
+    Quiet,
+    Run,
+    SearchOverrides,
+    open_stdin,
+    print_line,
+    with_search_options,
+)
 from nmt_cli.reporting import Reporter, Screen
 
 
@@ -93,6 +103,8 @@ def lengths(
         str | None,
         typer.Option(metavar="CODE", help="Choose the tokenizer by the target language; default: the first run's."),
     ] = None,
+    overrides: SearchOverrides = [],
+    exact: Exact = False,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -108,6 +120,7 @@ def lengths(
     length_scores = plot_lengths(
         labelled_paths(runs, taken=list(files)), source, reference, reporter, out=out, hypotheses=files, metric=metric,
         buckets=buckets, unit=unit, samples=samples, tokenize=tokenize, language=language, device=device,
+        overrides=with_search_options(overrides, None, None, exact), engine="torch" if exact else "auto",
     )  # fmt: skip
     if as_json:
         print_line(json.dumps(length_scores.to_dict(), ensure_ascii=False))

@@ -12,6 +12,7 @@ import typer
 
 from nmt_cli.cli.options import (
     Device,
+    Exact,
     On,
     Quiet,
     ScoringOverrides,
@@ -19,6 +20,7 @@ from nmt_cli.cli.options import (
     is_terminal,
     open_stdin,
     print_line,
+    with_search_options,
 )
 from nmt_cli.cli.shards import parse_shard_options, translate_shards
 from nmt_cli.errors import UserError
@@ -44,9 +46,6 @@ EngineName = Annotated[
 Quantization = Annotated[
     str | None,
     typer.Option(help="Weights of ctranslate2: float32, int8, bfloat16, float16, int8_float16 or int8_bfloat16."),
-]
-Exact = Annotated[
-    bool, typer.Option("--exact", help="nmt's own search in float32, whose result depends least on the machine.")
 ]
 TranslationProcesses = Annotated[
     str, typer.Option(metavar="N|auto", help="Number of worker processes; with ctranslate2, of threads in one process.")
@@ -102,7 +101,7 @@ def translate(
     interactive = not shard_request and not jsonl and is_terminal(sys.stdin)
     abstention = _abstention(abstain_below, abstain)
     spec = TranslatorSpec(
-        tuple(map(str, runs)), _with_search_options(overrides, beam, n_best, exact), device, alignments,
+        tuple(map(str, runs)), with_search_options(overrides, beam, n_best, exact), device, alignments,
         engine=_exact_engine(engine, quantization) if exact else engine, quantization=quantization,
         score=jsonl or interactive or reporter.on_terminal or abstention is not None,
         rescore_canonical=jsonl, strict=strict, assess=jsonl,
@@ -153,22 +152,6 @@ def _translate_stdin(
     bar = nullcontext() if on_screen else reporter.line_progress("translate", remaining_file_bytes(stream))
     with bar as progress:
         _print_lines(lines, output_format, reporter, progress, interactive=interactive)
-
-
-def _with_search_options(overrides: list[str], beam: int | None, n_best: int | None, exact: bool) -> tuple[str, ...]:
-    """The overrides with those of the options that are short for keys of the search section; UserError for a key that
-    is given twice."""
-    options = {
-        "--beam": ("beam", beam),
-        "--n-best": ("n_best", n_best),
-        "--exact": ("precision", "fp32" if exact else None),
-    }
-    given = {override.partition("=")[0].strip() for override in overrides}
-    added = {option: (key, value) for option, (key, value) in options.items() if value is not None}
-    for option, (key, _) in added.items():
-        if f"search.{key}" in given:
-            raise UserError(f"{option} and --set search.{key}: leave one of them out")
-    return (*overrides, *(f"search.{key}={value}" for key, value in added.values()))
 
 
 def _exact_engine(engine: str, quantization: str | None) -> str:
@@ -258,7 +241,7 @@ def rescore(
     *folders, source, target = runs
     if exact:
         engine = _exact_engine(engine, None)
-        overrides = [*_with_search_options(overrides, None, None, exact)]
+        overrides = [*with_search_options(overrides, None, None, exact)]
     scored_pairs = rescore_files(folders, source, target, overrides, device, engine=engine, with_confidence=jsonl)
     with Reporter().line_warnings() as report_line:
         for scored_pair in scored_pairs:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nmt_cli.commands.score import ScoringOptions, suggest_tokenizer
 from nmt_cli.errors import DataError, UserError, pluralize
@@ -41,13 +41,16 @@ def plot_lengths(
     tokenize: str | None = None,
     language: str | None = None,
     device: str = "auto",
+    overrides: Sequence[str] = (),
+    engine: str = "auto",
 ) -> LengthScores:
     """Translate the source with each run, score by length, and draw it where `out` is given.
 
     `runs` and `hypotheses` (files of translations made elsewhere) are paths by the names of the systems.
     `buckets` are the upper ends of the buckets, divided by commas. BLEU is tokenised for
     `language`, or that of the first run, unless `tokenize` says how. UserError and DataError say
-    what does not fit, before anything is translated.
+    what does not fit, before anything is translated. `overrides` are settings of the search of all runs, and `engine`
+    computes it: see `TranslatorSpec`.
     """
     metric_name, length_unit = _choose("--metric", metric, METRICS), _choose("--unit", unit, UNITS)
     bucket_ends = None if buckets is None else _parse_bucket_ends(buckets)
@@ -68,7 +71,8 @@ def plot_lengths(
     suggest_tokenizer(references[0], targets[0], options, tokenize, reporter)
     if length_unit == "words" and unsegmented_language(sources) not in (None, "ko"):
         reporter.info(f"hint: {source} has no spaces between words: use --unit characters")
-    run_texts = {label: _translate(path, sources, reporter, device, label) for label, path in runs.items()}
+    spec = {"overrides": tuple(overrides), "device": device, "engine": engine}
+    run_texts = {label: _translate(path, sources, reporter, label, spec) for label, path in runs.items()}
     scores = score_by_length(
         text_lengths(sources, length_unit), targets, run_texts | file_texts, metric_name,
         ends=bucket_ends, unit=length_unit, tokenize=tokenize if metric_name == "bleu" else None, samples=samples,
@@ -104,16 +108,18 @@ def _bleu_tokenizer_of_run(path: Path) -> str | None:
     return recipe.training.metric_tokenize or default_bleu_tokenizer(recipe.corpus.target)
 
 
-def _translate(path: Path, sources: list[str], reporter: Reporter, device: str, label: str) -> list[str]:
-    """A run's translations of all lines."""
+def _translate(path: Path, sources: list[str], reporter: Reporter, label: str, options: dict[str, Any]) -> list[str]:
+    """A run's translations of all lines, with these options of `TranslatorSpec`."""
     from nmt_cli.translation.opening import TranslatorSpec  # torch, only where there is a run
 
-    translator = TranslatorSpec((str(path),), device=device, rescore_canonical=False).open(Reporter(quiet=True))
+    quiet = Reporter(quiet=True)
+    spec, choice = TranslatorSpec((str(path),), rescore_canonical=False, **options).resolve(quiet)
+    translator = spec.open(quiet)
     texts: list[str] = []
     with reporter.progress(label, len(sources)) as bar:
         for start in range(0, len(sources), LINES_PER_PROGRESS_STEP):
             block = sources[start : start + LINES_PER_PROGRESS_STEP]
             texts += [translation.text for translation in translator.translate(block)]
             bar.advance(len(block))
-    reporter.info(f"{label}: {pluralize(len(texts), 'line')} translated")
+    reporter.info(f"{label}: {pluralize(len(texts), 'line')} translated, {choice.text}")
     return texts

@@ -51,6 +51,19 @@ def test_runs_and_files_are_scored_beside_each_other(files: Path, tiny_run: Path
     assert png_size(Path("a.png"))[0] > 600
 
 
+def test_how_runs_translate_is_an_option_and_is_said(
+    files: Path, tiny_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plots = [
+        plot([f"a={tiny_run}"], overrides=[*overrides, "search.precision=fp32"], engine="torch", device="cpu",
+             metric="chrf", reporter=Reporter())
+        for overrides in ([], ["search.max_length=1"])
+    ]  # fmt: skip
+    assert "a: 12 lines translated, engine torch (nmt's own search): as asked for" in capsys.readouterr().err
+    own, short = (scores.overall["a"].score for scores in plots)
+    assert own != short
+
+
 KHMER = "ម្ដាយរបស់ខ្ញុំទិញនំប៉័ង។"
 
 
