@@ -340,9 +340,9 @@ def test_lengths_are_a_table_or_json_and_a_figure(nmt: Call, tmp_path: Path) -> 
 def test_lengths_compare_runs_by_one_engine_with_exact(nmt: Call, tiny_run: Path, tmp_path: Path) -> None:
     (tmp_path / "t").write_text("a book\nthe old man reads\n")
     same = ["--source", tmp_path / "t", "--reference", tmp_path / "t", "--samples", 100]
-    code, out, err = nmt("plot", "lengths", f"a={tiny_run}", *same, "--exact", "--set", "search.beam=1")
+    code, _, err = nmt("plot", "lengths", f"a={tiny_run}", *same, "--exact", "--set", "search.beam=1")
     assert code == 0 and "2 lines translated, engine torch (nmt's own search): as asked for" in err
-    code, out, err = nmt("plot", "lengths", f"a={tiny_run}", *same, "--exact", "--set", "search.precision=int8")
+    code, _, err = nmt("plot", "lengths", f"a={tiny_run}", *same, "--exact", "--set", "search.precision=int8")
     assert code == 2 and "--exact and --set search.precision: leave one of them out" in err
 
 
