@@ -7,7 +7,7 @@ files was made before there were any.
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,6 +33,8 @@ LANGUAGES_FILE = "languages.json"  # written by data/filtering, which needs NumP
 TYPICAL_SHARE = 0.95  # of the training lines are not longer
 MIN_PLACEHOLDER_PAIRS = 500  # with fewer training pairs that have placeholders, a model has not learned to copy them
 MAX_ADDED_STOPS = 0.05  # a text with more of them teaches to add a stop
+MAX_REPLACED_MARKS = 0.5  # a text with more of them has those marks at the ends of sentences
+CONTINUING_MARKS = (",", ";", ":")  # after which no sentence ends, where the training text doesn't have them so
 RARE_SHARE = 0.999  # of lines have nothing that is rare: a greater length, more unknown words
 QUANTILES = (0.05, 0.25, 0.5, 0.75, TYPICAL_SHARE, 0.99, RARE_SHARE, 1.0)
 
@@ -98,9 +100,9 @@ def fallback_share(ids: Sequence[int], fallback_ids: frozenset[int]) -> float:
     return sum(token_id in fallback_ids for token_id in ids) / len(ids)
 
 
-def added_stops(pairs: Iterable[tuple[str, str]]) -> float:
-    """The share of the pairs whose source ends in a letter or a digit that have a target with a final stop."""
-    targets = [target.rstrip() for source, target in pairs if ends_in_word(source.rstrip())]
+def added_stops(pairs: Iterable[tuple[str, str]], ends_open: Callable[[str], bool]) -> float:
+    """The share of the pairs whose source ends open that have a target with a final stop."""
+    targets = [target.rstrip() for source, target in pairs if ends_open(source.rstrip())]
     ends = [without_full_stop(target) != target for target in targets]
     return sum(ends) / len(ends) if ends else 0.0
 
@@ -108,6 +110,11 @@ def added_stops(pairs: Iterable[tuple[str, str]]) -> float:
 def ends_in_word(text: str) -> bool:
     """Whether a text ends in a letter or a digit, perhaps with marks, such as the vowel signs of Hindi."""
     return next((char.isalnum() for char in reversed(text) if unicodedata.category(char)[0] != "M"), False)
+
+
+def ends_in_mark(text: str) -> bool:
+    """Whether a text ends in a comma or the like that is no full stop."""
+    return text.endswith(CONTINUING_MARKS) and without_full_stop(text) == text
 
 
 def rarely_exceeded(values: Sequence[float]) -> float:
@@ -139,6 +146,8 @@ class TextProfile:
     added_stops: float | None = None
     """Of the training pairs whose source ends without punctuation, the share whose target ends with a stop; 0.0 where
     there is no such pair, None where that was not measured."""
+    replaced_marks: float | None = None
+    """Likewise of those whose source ends in a comma, a semicolon or a colon."""
     target_truecaser: Truecaser = field(default_factory=Truecaser)
     """Of the target, whose words tell which of them begin with a capital anywhere."""
     line_starters: tuple[str, ...] = ()
@@ -163,6 +172,11 @@ class TextProfile:
     def keeps_open_ends(self) -> bool:
         """Whether a translation has no final stop where its source has none, as in the training text."""
         return self.added_stops is not None and self.added_stops <= MAX_ADDED_STOPS
+
+    @property
+    def keeps_marks(self) -> bool:
+        """Whether a translation has no final stop where its source ends in a comma or the like."""
+        return self.replaced_marks is None or self.replaced_marks <= MAX_REPLACED_MARKS
 
     @property
     def expects_tag(self) -> bool:
@@ -226,6 +240,7 @@ class TextProfile:
             "placeholder_pairs": self.placeholder_pairs,
             "unknown_in_dev": self.unknown._asdict(),
             "added_stops": self.added_stops,
+            "replaced_marks": self.replaced_marks,
             "line_starters": self.line_starters,
             "language_tags": self.language_tags,
             "tagged_share": self.tagged_share,
@@ -248,7 +263,6 @@ class TextProfile:
             characters = content.get("source_characters")
             if characters is not None and not isinstance(characters, str):
                 raise ValueError("source_characters is no text")
-            added_stops, tagged_share = content.get("added_stops"), content.get("tagged_share")
             return replace(
                 profile,
                 source_words=LearnedWords.load(folder / ABBREVIATIONS_FILES["source"]),
@@ -263,15 +277,21 @@ class TextProfile:
                 source_characters=characters,
                 placeholder_pairs=int(content.get("placeholder_pairs", 0)),
                 unknown=UnknownShares(**content.get("unknown_in_dev", {})),
-                added_stops=None if added_stops is None else float(added_stops),
                 line_starters=tuple(map(str, content.get("line_starters", []))),
                 language_tags=tuple(map(str, content.get("language_tags", []))),
-                tagged_share=None if tagged_share is None else float(tagged_share),
+                added_stops=_share(content, "added_stops"),
+                replaced_marks=_share(content, "replaced_marks"),
+                tagged_share=_share(content, "tagged_share"),
                 list_marks=tuple(map(str, content.get("list_marks", []))),
                 capitals_words=tuple(map(str, content.get("capitals_words", []))),
             )
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             raise damaged_file(path, error) from error
+
+
+def _share(content: dict[str, Any], name: str) -> float | None:
+    value = content.get(name)
+    return None if value is None else float(value)
 
 
 def union_of_characters(profiles: Iterable[TextProfile]) -> str | None:

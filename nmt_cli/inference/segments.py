@@ -9,15 +9,15 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from nmt_cli.data.final_marks import CLOSERS, FINAL_MARKS, TYPED_STOP, UNSPACED_MARKS
+from nmt_cli.data.final_marks import CLOSERS, FINAL_MARKS, TYPED_STOP, UNSPACED_MARKS, UNSPACED_TYPED
 from nmt_cli.data.protected_spans import PARAGRAPH_END, Span
 from nmt_cli.data.scripts import OTHER_IDEOGRAPHS, PHRASED_SCRIPTS
 from nmt_cli.inference.lines import LINE_BREAKS
 
 # A mark followed by a space, and one that needs none.
 SENTENCE_END = re.compile(
-    rf"(?:(?<=[{FINAL_MARKS}])|(?<={TYPED_STOP}))[{CLOSERS}]*\s+|"
-    rf"(?:(?<=[{UNSPACED_MARKS}])|(?<={TYPED_STOP}))(?![{UNSPACED_MARKS}{TYPED_STOP}])[{CLOSERS}]*"
+    rf"(?:(?<=[{FINAL_MARKS}])|(?<=(?:{UNSPACED_TYPED})))[{CLOSERS}]*\s+|"
+    rf"(?:(?<=[{UNSPACED_MARKS}])|(?<=(?:{UNSPACED_TYPED})))(?![{UNSPACED_MARKS}{TYPED_STOP}:])[{CLOSERS}]*"
 )
 CLAUSE_END = re.compile(r"(?<=[,;:،؛၊])\s+|(?<=[、，；：])")
 ENDS = re.compile(f"[\t{LINE_BREAKS}]")  # of a column of a table, or of a line

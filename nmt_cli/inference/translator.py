@@ -388,7 +388,7 @@ class Translator:
         return decoded
 
     def _without_added_stop(self, unit: TranslationUnit, hypothesis: DecodedHypothesis) -> DecodedHypothesis:
-        text = drop_added_stop(unit.read_text, hypothesis.text)
+        text = drop_added_stop(unit.read_text, hypothesis.text, keeps_marks=self.planner.profile.keeps_marks)
         if text == hypothesis.text or len(hypothesis.text) <= len(unit.prefix):
             return hypothesis
         return hypothesis if self.planner.ends_in_abbreviation(hypothesis.text) else hypothesis._replace(text=text)

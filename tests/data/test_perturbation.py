@@ -33,6 +33,7 @@ def test_a_stop_before_a_closing_quotation_mark_goes_too() -> None:
 @pytest.mark.parametrize("stop", [*"።፧។။۔།։॥", "፡፡"])
 def test_final_marks_of_all_scripts_go(stop: str) -> None:
     assert list(perturb_lines([f"a b{stop}"], "no-stop")) == ["a b"]
+    assert list(perturb_lines(["ማይ::", "a::"], "no-stop")) == ["ማይ", "a::"]
 
 
 @pytest.mark.parametrize("text", ["बच्चा हिन्दी", "བོད་ཡིག", "អ្នក", "ئاپام", "မိုးရွာသည်", "שָׁלוֹם", "が한국", "й їжак ў", "≠"])

@@ -183,6 +183,29 @@ def test_case(name: str) -> None:
     assert SentenceSplitter(language).split(marked.replace("¦", "")) == marked.split("¦")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ߡߛߏ ߓߘߊ߫ ߖߌ ߛߊ߲߬߹ ¦ߗߍ ߦߋ߫ ߓߎߙߎ ߝߋߙߋ.",
+        "ኣደይ ማይ ይደሊ:: ¦ኣቦይ ቡን ይፈቱ::¦ቆልዓ ጸባ ይወስድ::",
+        "«ማይ»:: ¦ኣቦይ 1:10 ኣሎ፡፡ ¦ሰላም፨ ¦ሰላም፡፡፡",
+        "Use std::vector, std:: or a::b. ¦In C++ it is A::B; fe80::1 is none.",
+        "בראשית ברא אלהים׃ ¦והארץ היתה 1׃10 תהו׃",
+        "ܫܠܡܐ ܠܟܘܢ܀ ¦ܐܢܐ ܗܘ܂ ¦ܟܬܒܐ܁",
+        "ꕉꕜꕮ ꔔ꘎ ¦ꕉꕜꕮ ꔔ꘏ ¦ꕉ",
+        "ꦲꦏ꧉¦ꦲꦏ꧈ꦲꦏ꧈ ꦲꦏ",
+        "𑄌𑄋𑄴𑄟𑄳𑄦𑅁 ¦𑄌𑄋𑄴𑄟𑄳𑄦",
+        "ᐃᓄᒃ ᑎᑐᑦ᙮ ¦ᐃᓄᒃ᙮",
+        "ខ្ញុំ៚ ¦ខ្ញុំ",
+        "Բարև: ¦Ինչպես ես 1:10 Հայ:հայ",
+        "मैं हूँ| ¦तुम हो|",
+        "ကျွန်တော်၊ သူ။ ¦သူ",
+    ],
+)
+def test_the_stops_of_each_script_part_sentences(line: str) -> None:
+    assert SentenceSplitter().split(line.replace("¦", "")) == line.split("¦")
+
+
 def test_a_line_without_an_inner_stop_stays_whole_and_no_stop_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     class NoCandidate:
         def match(self, *_: object) -> None:

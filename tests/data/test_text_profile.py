@@ -32,6 +32,7 @@ PROFILE = TextProfile(
     target_truecaser=Truecaser({"haus": "Haus"}),
     line_starters=("A", "The"),
     language_tags=("<2de>",),
+    replaced_marks=0.75,
     tagged_share=0.5,
     list_marks=("-", "0."),
     capitals_words=("WARNING",),

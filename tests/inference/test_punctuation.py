@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.data.text_profile import TextProfile, added_stops
+from nmt_cli.data.text_profile import TextProfile, added_stops, ends_in_mark, ends_in_word
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Hypothesis
@@ -28,6 +28,12 @@ from tests.translators import Echo, echo
         ("mother", "እናቴ።", "እናቴ"),
         ("mother", "እናቴ፡፡", "እናቴ"),
         ("mother.", "እናቴ።", "እናቴ።"),
+        ("mother", "እናቴ::", "እናቴ"),
+        ("ኣደይ ማይ ይደሊ::", "My mother wants water.", "My mother wants water."),
+        ("ኣደይ ማይ ይደሊ:", "My mother wants water.", "My mother wants water:"),
+        ("«ማይ ይደሊ»::", "He wants water.", "He wants water."),
+        ("Մայրս ջուր է ուզում:", "My mother wants water.", "My mother wants water."),
+        ("std::", "std.", "std:"),
         ("mother", "ម្ដាយ។", "ម្ដាយ"),
         ("mother", "အမေသည်။", "အမေသည်"),
         ("mother", "ماں۔", "ماں"),
@@ -41,21 +47,30 @@ def test_a_stop_that_the_source_lacks_goes(source: str, translation: str, expect
 
 
 def test_training_text_says_whether_a_stop_is_added() -> None:
-    assert added_stops([("a", "b."), ("a", "b"), ("a.", "b."), ("a 7", "b 7 ")]) == pytest.approx(1 / 3)
-    assert added_stops([("नमस्ते", "b."), ("a", "नमस्ते")]) == 0.5
-    assert added_stops([("a.", "b.")]) == 0.0
-    assert added_stops([("a", "እናቴ።"), ("a", "እናቴ፡፡"), ("a", "እናቴ")]) == pytest.approx(2 / 3)
+    pairs = [("a", "b."), ("a", "b"), ("a.", "b."), ("a 7", "b 7 "), ("a:", "b."), ("a:", "b:")]
+    assert added_stops(pairs, ends_in_word) == pytest.approx(1 / 3)
+    assert added_stops(pairs, ends_in_mark) == 0.5
+    assert added_stops([("नमस्ते", "b."), ("a", "नमस्ते")], ends_in_word) == 0.5
+    assert added_stops([("a.", "b.")], ends_in_word) == 0.0
+    assert added_stops([("a", "እናቴ።"), ("a", "እናቴ፡፡"), ("a", "እናቴ")], ends_in_word) == pytest.approx(2 / 3)
+
+
+def test_a_mark_takes_the_place_of_the_stop_unless_the_training_text_has_a_stop_there() -> None:
+    assert TextProfile().keeps_marks and TextProfile(replaced_marks=0.4).keeps_marks
+    assert not TextProfile(replaced_marks=0.6).keeps_marks
+    assert drop_added_stop("he said:", "er sagte.") == "er sagte:"
+    assert drop_added_stop("he said:", "er sagte.", keeps_marks=False) == "er sagte."
 
 
 class Stopping(Echo):
-    """Writes what it reads, and a stop after it."""
+    """Writes what it reads, and a stop after it, or in place of its last tokens."""
 
-    def __init__(self, stop: int) -> None:
+    def __init__(self, stop: int, dropped: int = 0) -> None:
         super().__init__()
-        self.stop = stop
+        self.stop, self.dropped = stop, dropped
 
     def search(self, sources: Any, config: SearchConfig, prefixes: Any = None) -> list[list[Hypothesis]]:
-        return super().search([[*ids, self.stop] for ids in sources], config, prefixes)
+        return super().search([[*ids[: len(ids) - self.dropped], self.stop] for ids in sources], config, prefixes)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +86,13 @@ def test_a_run_follows_its_training_text(
     assert translator.translate(["a book"])[0].text == expected
     assert translator.translate(["a book"], ["a book."])[0].text.startswith("a book.")
     assert translator.translate(["the U.S", "z. B"])[1].text == "z. B."  # an abbreviation of the target
+
+
+@pytest.mark.parametrize("replaced, expected", [(0.0, "a book,"), (None, "a book,"), (1.0, "a book.")])
+def test_a_comma_at_the_end_stays_unless_the_training_text_has_a_stop_there(
+    replaced: float | None, expected: str, tokenizer: TextTokenizer
+) -> None:
+    engine = Stopping(tokenizer.encode(["book."])[0][-1], dropped=1)
+    profile = TextProfile("en", "de", added_stops=0.0, replaced_marks=replaced)
+    translator = echo(tokenizer, profile, engine, keep="auto", repair_degenerate=False)
+    assert translator.translate(["a book,"])[0].text == expected

@@ -55,6 +55,11 @@ def test_full_stops_that_need_no_space_cut_with_one_and_without(stop: str, space
     assert cut(f"ab{stop}{space}cd", 4, lengths) == [f"ab{stop}", "cd"]
 
 
+def test_two_colons_cut_behind_a_letter_of_ethiopic_only() -> None:
+    assert cut("ማይ::ቡን", 4, lengths) == ["ማይ::", "ቡን"]
+    assert cut("ab::cd ef", 6, lengths) == ["ab::cd", "ef"]
+
+
 def test_chinese_is_cut_after_its_full_stops_or_else_its_commas() -> None:
     assert cut("我喜欢。他也喜欢。好！", 7, characters) == ["我喜欢。", "他也喜欢。", "好！"]
     assert cut("他说：「我喜欢。」你呢", 10, characters) == ["他说：「我喜欢。」", "你呢"]

@@ -34,6 +34,8 @@ from nmt_cli.data.text_profile import (
     TextProfile,
     UnknownShares,
     added_stops,
+    ends_in_mark,
+    ends_in_word,
     fallback_share,
     rarely_exceeded,
 )
@@ -309,6 +311,10 @@ class _Preparation:
 
         source_words, target_words = learn_words(source_sample()), learn_words(sample("target"))
         truecaser = Truecaser.learn(source_sample(), corpus.source)
+        open_ends, marked_ends = (
+            added_stops(zip(source_sample(), sample("target"), strict=True), ends)
+            for ends in (ends_in_word, ends_in_mark)
+        )
         profile = TextProfile(
             corpus.source,
             corpus.target,
@@ -321,7 +327,8 @@ class _Preparation:
             "".join(sorted(self.characters)),
             self.placeholder_pairs,
             self._measure_unknown(tokenizers),
-            added_stops(zip(source_sample(), sample("target"), strict=True)),
+            open_ends,
+            marked_ends,
             Truecaser.learn(sample("target"), corpus.target),
             learn_line_starters(source_sample(), truecaser.forms),
             self.tags,

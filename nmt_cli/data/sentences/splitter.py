@@ -1,8 +1,8 @@
 """Where sentences end in a line: by rules, a list of abbreviations, and those that a training text teaches.
 
 A stop with white space after it may end a sentence; what stands around it decides. The stops of Chinese and
-Japanese, Hindi and its neighbours, Amharic, Burmese and Khmer need no white space. Thai has no stops: its spaces
-part phrases, too, so that nothing is cut there but after a question or an exclamation mark.
+Japanese, Hindi and its neighbours, Amharic, Burmese, Khmer and Javanese need no white space. Thai has no stops: its
+spaces part phrases, too, so that nothing is cut there but after a question or an exclamation mark.
 """
 
 import re
@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
-from nmt_cli.data.final_marks import OWN_MARKS, TYPED_STOP, UNSPACED_MARKS
+from nmt_cli.data.final_marks import OWN_MARKS, SPACED_TYPED, TYPED_STOP, UNSPACED_MARKS, UNSPACED_TYPED
 from nmt_cli.data.language_codes import base_code
 from nmt_cli.data.scripts import OTHER_IDEOGRAPHS
 from nmt_cli.data.sentences.abbreviations import AbbreviationKind, LearnedWords, list_of
@@ -26,22 +26,20 @@ _PeriodKind = AbbreviationKind | Literal["initial"]
 _CJK = rf"\u2e80-\u2fff\u3040-\ua4cf{OTHER_IDEOGRAPHS}\uff21-\uff3a\uff41-\uff5a\uff66-\uff9f"
 _CLOSERS = "\"'”’»›)\\]}“‘«‹」』）】》〉〕*_"
 _EMOJI = "\u2600-\u27bf\ufe0f\u200d\U0001f000-\U0001faff"
-_GREEK, _ARMENIAN = "\u0370-\u03ff\u1f00-\u1fff", "\u0531-\u0587"
+_GREEK = "\u0370-\u03ff\u1f00-\u1fff"
 _GREEK_QUESTION = rf"""(?<=[{_GREEK}»”"')])[;\u037e] | [;\u037e](?=\s+[{_GREEK}])"""
-_BAR_AS_DANDA = r"(?<=[\u0900-\u0dff])\|(?=\s)"
 
 STOPS = re.compile(rf"[.!?…;:|．\u037e{OWN_MARKS}{UNSPACED_MARKS}{TYPED_STOP}]+")
 CANDIDATE = re.compile(  # a stop, what is closed behind it, and the white space before the next sentence
     rf"""
-    (?P<stop> (?: \.(?:[ \xa0]?\.){{1,20}}+ | [.!?…{OWN_MARKS}] | {_GREEK_QUESTION} | (?<=[{_ARMENIAN}]):
-                | {_BAR_AS_DANDA} )
+    (?P<stop> (?: \.(?:[ \xa0]?\.){{1,20}}+ | [.!?…{OWN_MARKS}] | {_GREEK_QUESTION} | {SPACED_TYPED} )
               (?: [.!?…{OWN_MARKS}] | [ \xa0\u202f]?[!?](?=[\s!?]) )*+ )
     (?P<close> (?: [{_CLOSERS}] | \[\^?\w{{1,20}}\] | {SPAN_MARK} | [¹²³⁰-⁹]
                   | ,(?=(?:\s[\"“„‘«][^\"“”„‘’«»]*[.!?…][\"“”’»],?)+\s*\Z)
                   | [ \xa0\u202f]+[»›](?![^\W_]) | [ ]?[{_EMOJI}] )*+ )
     (?: \s+ (?=\S) | (?![{_CJK}])(?=[^\W\d_]) )
     |
-    (?P<wide> (?: [{UNSPACED_MARKS}] | {TYPED_STOP} ) [{UNSPACED_MARKS}{TYPED_STOP}.!?…]*+
+    (?P<wide> (?: [{UNSPACED_MARKS}] | {UNSPACED_TYPED} ) [{UNSPACED_MARKS}{TYPED_STOP}.!?…]*+
               | (?<=[{_CJK}])(?:[!?．]++|\.(?=\s)) )
     (?P<wide_close> (?: [」』）”’》】〉〕\])"'»] | [ ]?[{_EMOJI}] )*+ )
     \s* (?=\S)
