@@ -77,9 +77,9 @@ def test_what_is_served_is_said(server: Server, tiny_run: Path) -> None:
     assert server.get("/languages") == (
         200,
         [
-            {"code": "en", "name": "English", "targets": ["de", "fr"]},
-            {"code": "de", "name": "German", "targets": ["fr"]},
-            {"code": "fr", "name": "French", "targets": []},
+            {"code": "en", "name": "English", "targets": ["de", "fr"], "direction": "ltr"},
+            {"code": "de", "name": "German", "targets": ["fr"], "direction": "ltr"},
+            {"code": "fr", "name": "French", "targets": [], "direction": "ltr"},
         ],
     )
     status, settings = server.get("/frontend/settings")

@@ -9,6 +9,8 @@ import pytest
 from nmt_cli.data.filtering.corpus_profile import CorpusProfile
 from nmt_cli.data.filtering.language_model import LanguageModel
 from nmt_cli.data.known_words import WordSet
+from nmt_cli.data.letter_case import Truecaser
+from nmt_cli.data.text_profile import TRUECASE_FILES
 from nmt_cli.serving.errors import RequestError
 from nmt_cli.serving.jobs import JobQueue
 from nmt_cli.serving.languages import Languages, language_name
@@ -118,7 +120,46 @@ def test_many_texts_are_read_in_a_thread_and_none_where_one_language_is_possible
     assert service.detect_all(["Un chien"], "de", "fr-de")[0].language == "fr" and not threads
 
 
+@pytest.mark.parametrize(
+    "pair, text, language",
+    [
+        ("nqo-fr", "ߡߛߏ ߓߘߊ߫ ߖߌ ߛߊ߲߬", "nqo"),
+        ("chr-fr", "ᏣᎳᎩ ᎦᏬᏂᎯᏍᏗ", "chr"),
+        ("vai-fr", "ꕉꕜꕮ ꔔ", "vai"),
+        ("shi-fr", "ⵜⴰⵎⴰⵣⵉⵖⵜ", "shi"),
+        ("rhg-fr", "𐴌𐴟𐴇𐴥𐴝𐴚", "rhg"),
+        ("cmn-fr", "我喜欢读书", "cmn"),
+        ("jpn-fr", "犬はかわいい", "jpn"),
+    ],
+)
+def test_a_text_is_in_the_language_of_its_script(pair: str, text: str, language: str) -> None:
+    languages = served(pair, f"fr-{language}")
+    detected = languages.detect(text, lambda text, code: None, languages.sources_for("fr"))
+    assert (detected[0].language, detected[0].confidence) == (language, 100)
+    assert languages.detect("le chien", lambda text, code: float(code == "fr"))[0].language == "fr"
+
+
+def test_the_scripts_of_a_language_that_nobody_knows_are_those_of_its_training_text(tmp_path: Path) -> None:
+    Truecaser({word: word for word in ("ߡߛߏ", "ߓߘߊ", "a")}).save(tmp_path / TRUECASE_FILES["source"])
+    Truecaser({word: word for word in ("le", "chien")}).save(tmp_path / TRUECASE_FILES["target"])
+    languages = Languages([ServedRun("run", tmp_path, "qaa", "fr", "rnn", True)])
+    assert set(languages.scripts("qaa")) == {"NKO", "LATIN"} and set(languages.scripts("fr")) == {"LATIN"}
+    Truecaser({word: word for word in ("kitaabu", "debbo")}).save(tmp_path / TRUECASE_FILES["source"])
+    for code, own in (("ff", {"LATIN"}), ("ks", {"LATIN", "ARABIC", "DEVANAGARI"}), ("qaa", {"LATIN"})):
+        assert set(Languages([ServedRun("run", tmp_path, code, "fr", "rnn", True)]).scripts(code)) == own
+    Truecaser({word: word for word in ("𞤣𞤫𞤦𞥆𞤮", "𞤳𞤢")}).save(tmp_path / TRUECASE_FILES["target"])
+    records = Languages([ServedRun("run", tmp_path, "fr", "ff", "rnn", True)]).records()
+    assert [record["direction"] for record in records] == ["ltr", "rtl"]
+
+
 def test_languages_have_names() -> None:
+    assert [language_name(code) for code in ("nqo", "haw", "chr", "zgh", "tzm", "ckb", "sat", "mni", "quc", "arn")] == [
+        "N’Ko", "Hawaiian", "Cherokee", "Standard Moroccan Tamazight", "Central Atlas Tamazight", "Central Kurdish",
+        "Santali", "Manipuri", "Kʼicheʼ", "Mapuche",
+    ]  # fmt: skip
+    assert [language_name(code) for code in ("tir", "grn", "nav", "zho_Hans", "arb_Arab")] == [
+        "Tigrinya", "Guarani", "Navajo", "Chinese", "Arabic",
+    ]  # fmt: skip
     assert language_name("de") == "German" and language_name("pt-BR") == "Portuguese (Brazil)"
     assert language_name("zh_Hant") == "Chinese (traditional)" and language_name("xx") == "xx"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from nmt_cli.data.scripts import direction, scripts_of
 from tests.plots.pictures import blended, contrast
 from tests.serving.conftest import Server
 
@@ -89,7 +90,10 @@ def serve(page: Any, runs: list[tuple[str, str, str]], **settings: Any) -> None:
     codes = dict.fromkeys(code for _, *pair in runs for code in pair)
     targets = {code: list(dict.fromkeys(target for _, source, target in runs if source == code)) for code in codes}
     page.route("**/frontend/settings", lambda route: route.fulfill(json={"runs": records, **settings}))
-    languages = [{"code": code, "name": code.upper(), "targets": targets[code]} for code in codes]
+    languages = [
+        {"code": code, "name": code.upper(), "targets": targets[code], "direction": direction(scripts_of(code))}
+        for code in codes
+    ]
     page.route("**/languages", lambda route: route.fulfill(json=languages))
     page.reload(wait_until="networkidle")
 
@@ -219,16 +223,18 @@ class TestPage:
             assert page.locator("#detected").inner_text() == ""
 
     def test_words_stand_in_the_direction_of_their_language(self, page: Any) -> None:
-        serve(page, [("arabic", "en", "ar")])
-        canned(page, "translate", lambda query: {"translatedText": ["كلب كبير"]})
-        canned(page, "inspect", lambda query: record_of("كلب كبير"))
+        serve(page, [("nko", "en", "nqo")])
+        text = "www.nko.org ߥߎߟߎ ߓߏ߲"  # which begins with Latin letters
+        canned(page, "translate", lambda query: {"translatedText": [text]})
+        canned(page, "inspect", lambda query: record_of(text))
         page.fill("#text", "A big dog.")
         translated(page).locator(".sentence").click()
         page.locator(".words.target button").first.wait_for()
         boxes = [page.locator(".words.target button").nth(number).bounding_box() for number in (0, 1)]
         assert boxes[0]["x"] > boxes[1]["x"]
         languages = page.locator(".words").evaluate_all("lists => lists.map(list => [list.lang, list.dir])")
-        assert languages == [["en", "ltr"], ["ar", "rtl"]]
+        assert languages == [["en", "ltr"], ["nqo", "rtl"]]
+        assert [page.locator(name).get_attribute("dir") for name in ("#text", "#translation")] == ["ltr", "rtl"]
 
     def test_a_sentence_shows_its_words_attention_and_search(self, page: Any) -> None:
         page.fill("#text", "The old man reads a book.")

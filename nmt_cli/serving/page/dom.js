@@ -23,7 +23,7 @@ export function askAgain(retry, signal) {
 
 export const byId = (id) => document.getElementById(id);
 
-export const RIGHT_TO_LEFT = /^(ar|arc|ckb|dv|fa|he|ps|sd|ug|ur|yi)\b/; // codes of languages
+export const directions = {}; // of the languages, by their codes: which way they are written
 
 export function element(name, attributes = {}, ...children) {
   const made = document.createElementNS(["svg", "path", "text", "title"].includes(name)

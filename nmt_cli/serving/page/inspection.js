@@ -1,5 +1,5 @@
 // How a sentence was translated: words and their alternatives, attention, the beam as a tree, several runs side by side.
-import { askAgain, byId, call, doubt, element, percent, redraw, RIGHT_TO_LEFT, TRYING_AGAIN } from "./dom.js";
+import { askAgain, byId, call, directions, doubt, element, percent, redraw, TRYING_AGAIN } from "./dom.js";
 
 const TABS = ["words", "attention", "search", "runs"];
 const shown = { text: "", options: {}, runs: [], changed: null, record: null, tab: "words", layer: -1, head: -1, kind: "cross", word: 0, request: null, drawing: null, opener: null };
@@ -97,7 +97,7 @@ function drawWords() {
     onclick: () => { shown.word = i; drawWords(); },
   }));
   const list = (buttons, name) => element("ul", {
-    class: `words ${name}`, lang: shown.options[name], dir: RIGHT_TO_LEFT.test(shown.options[name]) ? "rtl" : "ltr",
+    class: `words ${name}`, lang: shown.options[name], dir: directions[shown.options[name]] ?? "auto",
   }, buttons.map((button) => element("li", {}, button)));
   const help = [weights ? "Point at a word to see what it attends to." : whyNoAttention(record)];
   if (!record.all_at_once) help.push("The stronger the orange, the less probable the word.");
@@ -250,7 +250,7 @@ async function fillCard(place, run, controller) {
     const record = await ask(controller, { run: run.name, alternatives: false });
     const words = record.target_words.flatMap((word) => [element("span", doubt(word.probability), word.text), " "]);
     const picture = matrixOf(record, "cross", -1, -1) ? element("div", {}, matrixTable(record, "cross", -1, -1), scale()) : element("span", { class: "label" }, whyNoAttention(record));
-    redraw(place, element("p", { lang: shown.options.target, dir: "auto" }, words), picture);
+    redraw(place, element("p", { lang: shown.options.target, dir: directions[shown.options.target] ?? "auto" }, words), picture);
   } catch (error) { failed(place, error, controller, () => fillCard(place, run, controller)); }
 }
 

@@ -1,5 +1,5 @@
 // The page of `nmt serve`: translates as one types, and shows how a sentence was translated.
-import { askAgain, byId, call, doubt, element, redraw, RIGHT_TO_LEFT, TRYING_AGAIN } from "./dom.js";
+import { askAgain, byId, call, directions, doubt, element, redraw, TRYING_AGAIN } from "./dom.js";
 import { closeInspection, inspect } from "./inspection.js";
 
 const [textBox, output, source, target, run] = ["text", "translation", "source", "target", "run"].map(byId);
@@ -211,7 +211,8 @@ function render() {
   });
   rows.slice(lines.length).forEach((row) => row.remove());
   output.lang = target.value;
-  output.dir = RIGHT_TO_LEFT.test(target.value) ? "rtl" : "auto";
+  output.dir = directions[target.value] ?? "auto";
+  textBox.dir = directions[spoken()] ?? "auto";
   colourWords();
 }
 
@@ -486,6 +487,7 @@ async function load(before) {
   try {
     [languages, { runs, charLimit }] = await Promise.all([call("languages"), call("frontend/settings")]);
   } catch (error) { return failed(error, () => load(stored())); }
+  for (const { code, direction } of languages) directions[code] = direction;
   if ([...source.options].some((choice) => choice.value === before.source)) source.value = before.source;
   fillTargets();
   if ([...target.options].some((choice) => choice.value === before.target)) target.value = before.target;
