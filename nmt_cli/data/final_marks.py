@@ -1,4 +1,4 @@
-"""The marks that end a sentence, in all scripts.
+"""The marks that end a sentence or a clause, in all scripts.
 
 What ends a sentence is Sentence_Terminal of Unicode 15.0 (PropList.txt), which Python's unicodedata lacks, but for
 U+2024 and what is a comma in today's use (U+104A, 1735, 1B5E, A9C8). Besides, what ends verses and sections does
@@ -36,6 +36,14 @@ UNSPACED_MARKS = _characters(_UNSPACED)
 """Marks that need no white space."""
 UNSPACED_STOPS = "".join(filter(_is_full_stop, UNSPACED_MARKS))
 """Those that are full stops."""
+COLONS = _characters("3A-3B 61B 703-709 1364-1366 17D6 1804 204F 2E35 A6F4 A6F6")
+"""Colons and semicolons that have white space after them."""
+UNSPACED_COLONS = _characters("FE13-FE14 FE54-FE55 FF1A-FF1B")
+"""Those that need none."""
+COMMAS = _characters("2C 60C 7F8 104A 1363 1735 1802 1808 1B5E 2E41 2E4C A4FE A60D A6F5 A9C8 1144D 16E97")
+"""Commas that have white space after them."""
+UNSPACED_COMMAS = _characters("3001 FE10-FE11 FE50-FE51 FF0C FF64")
+"""Those that need none."""
 TYPED_STOP = "፡፡"
 """Two of the marks between words of Amharic, as many keyboards write its full stop."""
 _ETHIOPIC, _ARMENIAN, _INDIC = "\u1200-\u139f\u2d80-\u2ddf\uab01-\uab2f", "\u0531-\u0587", "\u0900-\u0dff"

@@ -14,7 +14,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import NamedTuple
 
-from nmt_cli.data.final_marks import FINAL_MARK, FULL_STOPS
+from nmt_cli.data.final_marks import COLONS, FINAL_MARK, FULL_STOPS, UNSPACED_COLONS
 from nmt_cli.data.protected_spans import BETWEEN_SPANS
 from nmt_cli.data.text_profile import ends_in_word
 from nmt_cli.inference.masks import literal_pattern, unmask
@@ -42,7 +42,7 @@ _GROUPS = rf"[^\w\s]*{_GROUP}(?:[^\w\s]*{_GROUP})*"
 # Words that have no letter besides what is protected in them, without the stops that follow; and in the beginning of a
 # text with them, as in 'NAME: it is'.
 _WORDS_OF_MARKS = rf"\A{_GROUPS}[^\w\s]*(?=\s)|(?<!\S){_GROUPS}[^\w\s]*?(?=[{STOPS}]*(?:\s|\Z))"
-_STOP = re.compile(rf"(?:{FINAL_MARK}|[;:؛፤፥፦；：])[^\w\s]*")
+_STOP = re.compile(rf"(?:{FINAL_MARK}|[{COLONS}{UNSPACED_COLONS}])[^\w\s]*")
 _CLOSED_BY = {
     "(": ")", "[": "]", "{": "}", "«": "»", "»": "«", "“": "”", "„": "“”", "‘": "’", "‚": "‘’", "‹": "›", "›": "‹",
     "「": "」", "『": "』", "（": "）", "【": "】", "《": "》", "〈": "〉", "［": "］",

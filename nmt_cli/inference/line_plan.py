@@ -290,15 +290,15 @@ class LinePlanner:
 
     def _split_sentences(self, splitter: SentenceSplitter, text: str) -> list[str]:
         """The sentences of a text; of a source also those with no stop between them."""
-        sentences, separators = splitter.split(text), self.protector.unseen_separators
+        sentences = splitter.split(text)
         if splitter is self._source_splitter:
             starters = self.profile.line_starters
             sentences = [part for sentence in sentences for part in split_at_missing_stops(sentence, starters)]
-        return [part for sentence in sentences for part in separators.split(sentence)] if separators else sentences
+        return [part for sentence in sentences for part in self.protector.split_at_separators(sentence)]
 
     def _is_label(self, text: str) -> bool:
         """Whether a piece is one word before a colon that the model has never read: of it alone a sentence is made."""
-        return self.protector.unseen_separators is not None and text.endswith(":") and len(text.split()) == 1
+        return ":" in self.protector.unseen_separators and text.endswith(":") and len(text.split()) == 1
 
     def _whole(self, line: str, spans: Sequence[str] | None = None) -> Piece:
         """A line as one piece that is translated; `spans` as for `_split`."""

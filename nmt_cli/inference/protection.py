@@ -9,12 +9,13 @@ is read and written as one of them.
 import re
 from collections import Counter
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, pairwise
 
+from nmt_cli.data.final_marks import COLONS, UNSPACED_COLONS
 from nmt_cli.data.list_marks import list_marks_end
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.protected_spans import Span, find_emoji, find_spans, merge_overlapping
-from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.data.text_profile import TextProfile, ends_in_word
 from nmt_cli.data.unseen_characters import UnseenCharacters
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.inference.hidden_spans import PLACEHOLDER, HiddenSpans
@@ -22,8 +23,10 @@ from nmt_cli.inference.masks import ANY_MARK, mask, mask_known, unmask
 from nmt_cli.inference.pieces import Piece
 from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
 
-SEPARATORS = (":", ";")
-_SEPARATOR = re.compile("[:;]")
+SEPARATORS = tuple(COLONS + UNSPACED_COLONS)
+_SEPARATOR = re.compile(f"[{COLONS}]\\s+(?=\\S)|[{UNSPACED_COLONS}](?!\\d)(?=\\S)")
+_ANY_SEPARATOR = re.compile(f"[{COLONS}{UNSPACED_COLONS}]")
+_MAX_MARKS = 8  # on a letter
 _MARKUP = re.compile(r"[{}<>\[\]%$\\`|]")
 _OF_PROGRAMS = re.compile(
     r"\$?\{{1,2}[^{}]+\}{1,2}|%(?:\d+\$|\(\w+\))?[sdifgxu@]|</?[a-zA-Z][\w:.-]*(?:\s[^<>]*=[^<>]*)?\s*/?>"
@@ -42,9 +45,21 @@ class Protector:
         self._normalizer, self._clean = normalizer, normalizer.clean
         self._language, self._target_language = profile.source_language, profile.target_language
         self._list_marks = profile.list_marks
-        separators = "".join(mark for mark in SEPARATORS if self.is_on and self._unseen and self._unseen.lacks(mark))
-        self.unseen_separators = re.compile(rf"(?<=\w[{separators}]\s)(?=\S)") if separators else None
-        """Where a sentence is cut for a model that has never read what stands there; None: nowhere."""
+        unseen = self._unseen if self.is_on else None
+        self.unseen_separators = frozenset(mark for mark in SEPARATORS if unseen is not None and unseen.lacks(mark))
+        """Behind which a sentence is cut, since the model has never read them."""
+
+    def split_at_separators(self, sentence: str) -> list[str]:
+        """The parts of a sentence that end in a colon or the like behind a word that the model has never read."""
+        if self.unseen_separators.isdisjoint(sentence):
+            return [sentence]
+        cuts = [
+            match.end()
+            for match in _SEPARATOR.finditer(sentence)
+            if match[0][0] in self.unseen_separators
+            and ends_in_word(sentence[max(0, match.start() - _MAX_MARKS) : match.start()])
+        ]
+        return [sentence[start:end] for start, end in pairwise([0, *cuts, len(sentence)])]
 
     def mask(self, line: str) -> tuple[str, tuple[str, ...]]:
         """The line with a SPAN_MARK in place of each span but emoji and signs, or a BREAK_MARK, and the spans."""
@@ -99,7 +114,7 @@ class Protector:
         placeholders that its source has for the same spans."""
         if hidden_source is None:
             return HiddenSpans(target.text, target.spans).read_text
-        separators = [match.span() for match in _SEPARATOR.finditer(target.text) if match[0] in hidden_source.parts]
+        separators = [match.span() for match in _ANY_SEPARATOR.finditer(target.text) if match[0] in hidden_source.parts]
         target = _mask_more(target, separators)
         available: dict[str, list[str]] = {}
         for span in hidden_source.spans:

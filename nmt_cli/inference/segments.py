@@ -9,7 +9,17 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from nmt_cli.data.final_marks import CLOSERS, FINAL_MARKS, TYPED_STOP, UNSPACED_MARKS, UNSPACED_TYPED
+from nmt_cli.data.final_marks import (
+    CLOSERS,
+    COLONS,
+    COMMAS,
+    FINAL_MARKS,
+    TYPED_STOP,
+    UNSPACED_COLONS,
+    UNSPACED_COMMAS,
+    UNSPACED_MARKS,
+    UNSPACED_TYPED,
+)
 from nmt_cli.data.protected_spans import PARAGRAPH_END, Span
 from nmt_cli.data.scripts import OTHER_IDEOGRAPHS, PHRASED_SCRIPTS
 from nmt_cli.inference.lines import LINE_BREAKS
@@ -19,7 +29,7 @@ SENTENCE_END = re.compile(
     rf"(?:(?<=[{FINAL_MARKS}])|(?<=(?:{UNSPACED_TYPED})))[{CLOSERS}]*\s+|"
     rf"(?:(?<=[{UNSPACED_MARKS}])|(?<=(?:{UNSPACED_TYPED})))(?![{UNSPACED_MARKS}{TYPED_STOP}:])[{CLOSERS}]*"
 )
-CLAUSE_END = re.compile(r"(?<=[,;:،؛၊])\s+|(?<=[、，；：])")
+CLAUSE_END = re.compile(rf"(?<=[{COMMAS}{COLONS}])\s+|(?<=[{UNSPACED_COMMAS}{UNSPACED_COLONS}])")
 ENDS = re.compile(f"[\t{LINE_BREAKS}]")  # of a column of a table, or of a line
 SPACE = re.compile(r"\s+")
 BOUNDARY_PATTERNS = (SENTENCE_END, CLAUSE_END, SPACE)

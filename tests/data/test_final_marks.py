@@ -5,7 +5,16 @@ import unicodedata
 
 import pytest
 
-from nmt_cli.data.final_marks import FINAL_MARK, FINAL_MARKS, FULL_STOPS, without_full_stop
+from nmt_cli.data.final_marks import (
+    COLONS,
+    COMMAS,
+    FINAL_MARK,
+    FINAL_MARKS,
+    FULL_STOPS,
+    UNSPACED_COLONS,
+    UNSPACED_COMMAS,
+    without_full_stop,
+)
 
 KINDS_OF_MARKS = ("FULL STOP", "DANDA", "QUESTION MARK", "EXCLAMATION MARK", "INTERROBANG")
 OTHERS = "¡¿⸘՜՞\u037e𞥞𞥟"  # at the beginning of a sentence, inside a word, and the one that is composed to a semicolon
@@ -26,6 +35,18 @@ def test_all_marks_that_unicode_calls_so_end_a_sentence() -> None:
     assert set(marks) - set(FINAL_MARKS) == set(OTHERS)
     assert set("།༎𑅁܀׃៚፨꘎꧉᙮߹") < set(FINAL_MARKS)
     assert set("၊꧈᭞᜵,;:·§").isdisjoint(FINAL_MARKS)
+
+
+def test_all_colons_semicolons_and_commas_part_clauses() -> None:
+    clause_marks = COLONS + UNSPACED_COLONS + COMMAS + UNSPACED_COMMAS
+    others = "՝⸲⸴⹉⁝𑑚"  # inside a word, and of editions
+    marks = (
+        character
+        for character in map(chr, range(0x11800))
+        if unicodedata.category(character) == "Po" and re.search("COLON|COMMA", unicodedata.name(character))
+    )
+    assert set(marks) - set(clause_marks) == set(others)
+    assert len(set(clause_marks)) == len(clause_marks) and set(clause_marks).isdisjoint(FINAL_MARKS)
 
 
 @pytest.mark.parametrize("stop", [*".。।॥།។။።۔։᙮፨꧉𑅁܀", "፡፡"])

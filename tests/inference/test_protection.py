@@ -389,6 +389,34 @@ def test_a_full_stop_that_was_never_seen_is_read_as_one_that_was(line: str, char
         assert hidden.restore("የገዛ ዳቦ።").text == f"የገዛ ዳቦ{line[-1]}"
 
 
+@pytest.mark.parametrize(
+    "line, expected",
+    [
+        ("ሓዊ ኣሎ፤ ኣደይ ማይ ትደሊ።", ["ሓዊ ኣሎ።", "ኣደይ ማይ ትደሊ።"]),
+        ("ሓዊ ኣሎ፨ ኣደይ ማይ ትደሊ።", ["ሓዊ ኣሎ።", "ኣደይ ማይ ትደሊ።"]),
+        ("ሓዊ ኣሎ፦  ኣደይ ማይ፡ትደሊ።", ["ሓዊ ኣሎ።", "ኣደይ ማይ፡ትደሊ።"]),
+        ("يأكل؛ ينام", ["يأكل።", "ينام"]),
+        ("यह है; वह", ["यह है።", "वह"]),  # a vowel sign is before it
+        ("我喜欢；他也", ["我喜欢።", "他也"]),
+        ("我 12：30 他", ["我 12：30 他"]),
+    ],
+)
+def test_a_sentence_is_cut_behind_a_colon_of_any_script_that_was_never_seen(
+    line: str, expected: list[str], tokenizer: TextTokenizer
+) -> None:
+    characters = "".join(set(line) - set(";፤፨፦؛；：")) + "።"
+    opened = echo(tokenizer, replace(PROFILE, source_characters=characters))
+    assert [unit.read_text for unit in opened.planner.plan([line])[0].units] == expected
+    seen = echo(tokenizer, replace(PROFILE, source_characters=line + "።"))
+    assert "፨" in line or len(seen.planner.plan([line])[0].units) == 1
+
+
+def test_a_label_is_copied_only_if_the_colon_was_never_seen(tokenizer: TextTokenizer) -> None:
+    for unseen, is_copied in ((":", True), (";", False)):
+        opened = echo(tokenizer, replace(PROFILE, source_characters=(CHARACTERS + ":;").replace(unseen, "")))
+        assert [unit.given is not None for unit in opened.planner.plan(["Reads:"])[0].units] == [is_copied]
+
+
 def test_a_mark_that_closes_stays_with_the_stop_before_it() -> None:
     masked, spans = f"{SPAN_MARK}Yes,{SPAN_MARK} he says.", ["“", "”"]
     hidden = HiddenSpans(masked, spans)

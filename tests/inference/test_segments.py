@@ -55,6 +55,11 @@ def test_full_stops_that_need_no_space_cut_with_one_and_without(stop: str, space
     assert cut(f"ab{stop}{space}cd", 4, lengths) == [f"ab{stop}", "cd"]
 
 
+@pytest.mark.parametrize("mark", "؛፤፣،߸၊꘍,;:")
+def test_a_long_sentence_is_cut_behind_the_commas_of_all_scripts(mark: str) -> None:
+    assert cut(f"a{mark} b c d", 6, characters) == [f"a{mark}", "b c d"]
+
+
 def test_two_colons_cut_behind_a_letter_of_ethiopic_only() -> None:
     assert cut("ማይ::ቡን", 4, lengths) == ["ማይ::", "ቡን"]
     assert cut("ab::cd ef", 6, lengths) == ["ab::cd", "ef"]
