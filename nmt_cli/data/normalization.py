@@ -61,11 +61,12 @@ _INVISIBLE = (
     "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"  # controls that are no white space
     "\xad\u034f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
 )
-# Scripts in which joiners shape letters: Arabic to Thaana, N'Ko to Arabic extended, India, Tibet,
-# Myanmar, Khmer, Mongolian, and their extensions.
+# Scripts in which joiners shape letters, since these are joined or stacked: Arabic to Thaana, N'Ko to Arabic extended,
+# India, Tibet, Myanmar, the Philippines to Mongolian, Limbu to Tai Tham, Indonesia to Lepcha, and their extensions;
+# from Kharoshthi to Kawi (Manichaean, Rohingya, Kaithi, Chakma, Grantha, Newa ...); Adlam.
 _JOINING = (
-    "\u0600-\u07ff\u0840-\u0dff\u0f00-\u109f"
-    "\u1780-\u18af\u1b00-\u1b7f\ua840-\ua87f\ua8e0-\ua8ff\ua980-\ua9ff\uaa60-\uaa7f\ufb50-\ufdff\ufe70-\ufefc"
+    "\u0600-\u07ff\u0840-\u0dff\u0f00-\u109f\u1700-\u18af\u1900-\u1aaf\u1b00-\u1c4f\ua800-\ua82f\ua840-\ua8ff\ua930-\ua95f"
+    "\ua980-\uaaff\uabc0-\uabff\ufb50-\ufdff\ufe70-\ufefc\U00010a00-\U00011fff\U0001e900-\U0001e95f"
 )
 _EMOJI = "\u2190-\u21ff\u2300-\u27bf\u2900-\u2bff\ufe0f\U0001f000-\U0001faff"
 _DROPPED = re.compile(

@@ -1,5 +1,6 @@
 """Text is the same to a model whichever way its invisible parts are written."""
 
+import re
 import sys
 import unicodedata
 from types import SimpleNamespace
@@ -52,6 +53,21 @@ def test_text_that_is_printable_is_not_searched_for_what_it_cannot_have() -> Non
         for name in ("_DROPPED", "_SPACES"):
             patch.setattr(normalization, name, None)
         assert DEFAULT("Die Brücke – „so“ 日本語 👩🏽") == "Die Brücke – „so“ 日本語 👩🏽"
+
+
+STACKED = [
+    chr(n)
+    for n in range(sys.maxunicode + 1)
+    if re.search("^(?!LAO).*(VIRAMA|HALANTA|PANGKON|ADEG ADEG|PAMAAEH)", unicodedata.name(chr(n), ""))
+]
+JOINED = "بܒވߓࡁ\u08a0ᠠ\ua840\U00010ac0\U00010b80\U00010d00\U00010f30\U00010fb0𞤀𞤢"
+
+
+@pytest.mark.parametrize("letter", [*STACKED, *JOINED], ids=ascii)
+def test_joiners_stay_in_every_script_whose_letters_are_joined_or_stacked(letter: str) -> None:
+    assert len(STACKED) > 30
+    for joiner in "\u200c\u200d":
+        assert DEFAULT(f"{letter}{joiner}{letter}") == f"{letter}{joiner}{letter}"
 
 
 def test_letters_are_composed() -> None:
