@@ -11,10 +11,11 @@ templates; those that are frequent enough are counted once more in the end.
 
 import base64
 import re
+import unicodedata
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -41,7 +42,7 @@ MIN_SUBJECT_PAIRS = 20  # of neighbours that may be about another subject than t
 MAX_OFF_SIDE = 0.1  # share of them that is likelier in the other language
 CODES_PER_DOUBLING = 12  # of the counts as they are stored, of 2^21 at most
 
-_SIGNS, _DIGITS, _SPACES = re.compile(r"[^\w\n ]+"), re.compile(r"[\d_]+"), re.compile("  +")
+_DIGITS, _SPACES = re.compile(r"[\d_]+"), re.compile("  +")
 _GAP = "\n" * (ORDER - 1)
 
 
@@ -53,10 +54,12 @@ class NGrams(NamedTuple):
     ends: NDArray[np.int64]
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> "NGrams":
-        """The n-grams that end in each letter of each text; before its first letter is one that no text has."""
+    def of(cls, texts: Sequence[str], *, has_marks: bool = True) -> "NGrams":
+        """The n-grams that end in each letter of each text; before its first letter is one that no text has. Vowel
+        signs, tones and other marks are letters if `has_marks`, else gaps."""
         blocks = [
-            cls._of_block(texts[first : first + TEXTS_PER_BLOCK]) for first in range(0, len(texts), TEXTS_PER_BLOCK)
+            cls._of_block(texts[first : first + TEXTS_PER_BLOCK], has_marks)
+            for first in range(0, len(texts), TEXTS_PER_BLOCK)
         ]
         offsets = np.cumsum([0, *(len(block.places) for block in blocks)])
         starts, ends = (
@@ -66,8 +69,10 @@ class NGrams(NamedTuple):
         return cls(np.concatenate([block.places for block in blocks]), starts, ends)
 
     @classmethod
-    def _of_block(cls, texts: Sequence[str]) -> "NGrams":
-        joined = _letters_of(_GAP + _GAP.join(texts).lower() + "\n")
+    def _of_block(cls, texts: Sequence[str], has_marks: bool) -> "NGrams":
+        text = _GAP + _GAP.join(texts).lower() + "\n"
+        marks = "".join(sorted(filter(_is_mark, set(text)))) if has_marks else ""
+        joined = _letters_of(text, marks)
         letters = np.frombuffer(joined.encode("utf-32-le", "replace"), dtype=np.uint32).astype(np.uint64)
         count = len(letters) - len(_GAP)
         keys = np.zeros(count, np.uint64)
@@ -107,6 +112,8 @@ class LanguageModel:
     """Of the mean log probability of a text on its side."""
     advantage: Sequence[Usual] = (Usual(), Usual())
     """Of by how much that is higher than the one on the other side."""
+    has_marks: bool = True
+    """Whether marks on letters are in the n-grams: older models have gaps there."""
 
     @classmethod
     def fit(cls, languages: tuple[str, str], sources: Sequence[str], targets: Sequence[str]) -> Self | None:
@@ -157,7 +164,7 @@ class LanguageModel:
     def judge(self, texts: Sequence[str], side: int) -> tuple[Floats, Floats]:
         """By how many standard deviations each text fits its side worse than texts do, and the log odds that it is of
         its side rather than of the other; 0 for a text that is too short."""
-        grams = NGrams.of(texts)
+        grams = NGrams.of(texts, has_marks=self.has_marks)
         own, advantage = self._fit_of(grams, side)
         is_judged = grams.lengths >= MIN_LETTERS
         misfits = np.where(is_judged, self._misfit(own, advantage, grams, side), 0.0)
@@ -189,7 +196,7 @@ class LanguageModel:
 
     def identify(self, text: str) -> tuple[str | None, float]:
         """The language of a text, with its probability among the two; None where it is neither, or nobody can say."""
-        grams = NGrams.of([text])
+        grams = NGrams.of([text], has_marks=self.has_marks)
         fits = [self._fit_of(grams, side) for side in (0, 1)]
         side = int(fits[1][1][0] > 0)
         own, advantage = fits[side]
@@ -224,6 +231,7 @@ class LanguageModel:
         """As plain values, with the counts compressed."""
         return {
             "order": ORDER,
+            "has_marks": self.has_marks,
             "languages": list(self.languages),
             "own": [usual.record() for usual in self.own],
             "advantage": [usual.record() for usual in self.advantage],
@@ -238,7 +246,19 @@ class LanguageModel:
         source, target = map(str, record["languages"])
         own, advantage = ([Usual.from_record(usual) for usual in record[key]] for key in ("own", "advantage"))
         first, second = map(_unpack, record["counts"])
-        return cls((source, target), (first, second), (own[0], own[1]), (advantage[0], advantage[1]))
+        usual = (own[0], own[1]), (advantage[0], advantage[1])
+        return cls((source, target), (first, second), *usual, has_marks=bool(record.get("has_marks")))
+
+
+def _is_mark(character: str) -> bool:
+    """Whether a character is a mark on a letter; the variation selectors of emoji are on none."""
+    return unicodedata.category(character) in ("Mn", "Mc") and not "\ufe00" <= character <= "\ufe0f"
+
+
+@lru_cache
+def _signs(marks: str) -> re.Pattern[str]:
+    """What stands between words, but for spaces; these marks stand on letters."""
+    return re.compile(rf"[^\w\n {marks}]+")
 
 
 def _is_on_its_side(fits: Sequence[tuple[Floats, Floats]]) -> Flags:
@@ -248,9 +268,9 @@ def _is_on_its_side(fits: Sequence[tuple[Floats, Floats]]) -> Flags:
     return is_on_its_side
 
 
-def _letters_of(text: str) -> str:
-    """The text with a space for all that stands between letters, and its ends of lines."""
-    return _SPACES.sub(" ", _DIGITS.sub(" ", _SIGNS.sub(" ", text)))
+def _letters_of(text: str, marks: str) -> str:
+    """The text with a space for all that stands between letters with these marks on them, and its ends of lines."""
+    return _SPACES.sub(" ", _DIGITS.sub(" ", _signs(marks).sub(" ", text)))
 
 
 def _log_odds(advantage: Floats, grams: NGrams) -> Floats:

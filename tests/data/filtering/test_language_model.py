@@ -212,6 +212,25 @@ def test_what_is_stored_judges_the_same(model: LanguageModel, sides: tuple[list[
         assert restored.judge(sides[side], side)[0] == pytest.approx(model.judge(sides[side], side)[0], abs=0.5)
 
 
+def test_marks_on_letters_are_in_the_n_grams() -> None:
+    """N'Ko's tones and Khmer's vowels are marks: of texts that differ in them alone, the n-grams do, too."""
+    for text, other in (("ߓߊ߫ ߓߊ߲", "ߓߊ߬ ߓߊ߲"), ("កា កិ", "កា កី"), ("की", "के")):
+        assert NGrams.of([text]).places.tolist() != NGrams.of([other]).places.tolist()
+        assert len(NGrams.of([text]).places) == len(NGrams.of(["a" * len(text)]).places)
+    latin = ["The old man reads. 12 books", "Größe_7 ❤\ufe0f"]
+    assert NGrams.of(latin).places.tolist() == NGrams.of(latin, has_marks=False).places.tolist()
+
+
+def test_languages_that_differ_in_their_marks_are_told_apart_but_not_by_older_models() -> None:
+    first, second = speaker(1, "ߓߘߊߋߌ߲߫"), speaker(1, "ߓߘߊߋߌ߬ߓ")
+    sides = [first() for _ in range(PAIRS)], [second() for _ in range(PAIRS)]
+    model = LanguageModel.fit(LANGUAGES, *sides)
+    assert model is not None and model.has_marks
+    assert [LanguageModel.from_record(model.record()).identify(first())[0] for _ in range(20)] == ["xx"] * 20
+    older = {key: value for key, value in model.record().items() if key != "has_marks"}
+    assert not LanguageModel.from_record(older).has_marks
+
+
 @pytest.mark.parametrize("damage", [{"order": 3}, {"own": []}, {"counts": ["", ""]}, {"counts": ["eJwDAAAAAAE=", "!"]}])
 def test_a_damaged_record_is_refused(model: LanguageModel, damage: dict[str, object]) -> None:
     with pytest.raises((LookupError, TypeError, ValueError)):
