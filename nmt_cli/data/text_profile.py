@@ -7,7 +7,7 @@ files was made before there were any.
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -100,11 +100,19 @@ def fallback_share(ids: Sequence[int], fallback_ids: frozenset[int]) -> float:
     return sum(token_id in fallback_ids for token_id in ids) / len(ids)
 
 
-def added_stops(pairs: Iterable[tuple[str, str]], ends_open: Callable[[str], bool]) -> float:
-    """The share of the pairs whose source ends open that have a target with a final stop."""
-    targets = [target.rstrip() for source, target in pairs if ends_open(source.rstrip())]
-    ends = [without_full_stop(target) != target for target in targets]
-    return sum(ends) / len(ends) if ends else 0.0
+def added_stops(pairs: Iterable[tuple[str, str]]) -> tuple[float, float]:
+    """The share of the pairs that have a target with a final stop: of those whose source ends in a letter or a digit,
+    and of those whose source ends in a comma or the like."""
+    counts: Counter[tuple[bool, bool]] = Counter()
+    for source, target in pairs:
+        source, target = source.rstrip(), target.rstrip()
+        if (is_marked := ends_in_mark(source)) or ends_in_word(source):
+            counts[is_marked, without_full_stop(target) != target] += 1
+    after_words, after_marks = (
+        counts[is_marked, True] / max(1, counts[is_marked, True] + counts[is_marked, False])
+        for is_marked in (False, True)
+    )
+    return after_words, after_marks
 
 
 def ends_in_word(text: str) -> bool:

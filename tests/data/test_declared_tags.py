@@ -149,6 +149,7 @@ def test_a_run_learns_the_same_of_its_text_with_and_without_tags(tmp_path: Path)
         "line_starters",
         "list_marks",
         "added_stops",
+        "replaced_marks",
         "capitals_words",
     ):
         assert getattr(profiles[0], name) == getattr(profiles[1], name), name

@@ -34,8 +34,6 @@ from nmt_cli.data.text_profile import (
     TextProfile,
     UnknownShares,
     added_stops,
-    ends_in_mark,
-    ends_in_word,
     fallback_share,
     rarely_exceeded,
 )
@@ -311,10 +309,7 @@ class _Preparation:
 
         source_words, target_words = learn_words(source_sample()), learn_words(sample("target"))
         truecaser = Truecaser.learn(source_sample(), corpus.source)
-        open_ends, marked_ends = (
-            added_stops(zip(source_sample(), sample("target"), strict=True), ends)
-            for ends in (ends_in_word, ends_in_mark)
-        )
+        stops_after_words, stops_after_marks = added_stops(zip(source_sample(), sample("target"), strict=True))
         profile = TextProfile(
             corpus.source,
             corpus.target,
@@ -327,8 +322,8 @@ class _Preparation:
             "".join(sorted(self.characters)),
             self.placeholder_pairs,
             self._measure_unknown(tokenizers),
-            open_ends,
-            marked_ends,
+            stops_after_words,
+            stops_after_marks,
             Truecaser.learn(sample("target"), corpus.target),
             learn_line_starters(source_sample(), truecaser.forms),
             self.tags,
