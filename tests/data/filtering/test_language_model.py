@@ -271,4 +271,4 @@ def test_what_is_usual_does_not_depend_on_the_tail() -> None:
 
 @given(st.text(st.sampled_from("aßЖ字1²_ .,’\t\xa0\u2028\r\n")))
 def test_one_space_stands_for_whatever_is_between_letters(text: str) -> None:
-    assert language_model._letters_of(text) == re.sub(r"(?:[^\w\n]|[\d_])+", " ", text)
+    assert language_model._letters_of(text, "") == re.sub(r"(?:[^\w\n]|[\d_])+", " ", text)
