@@ -22,6 +22,7 @@ from nmt_cli.serving.texts import TextLine, TextPlanner, TranslatedText, join_te
 T = TypeVar("T")
 MAX_CHARACTERS_AT_ONCE = 5_000  # that are read in the event loop
 MAX_TEXTS_AT_ONCE = 10  # likewise, since each costs something by itself
+MIN_TARGET_CONFIDENCE = 80  # of 100, that a text is in a language that is translated into only: it is left as it is
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class TranslationService:
     def __init__(self, runs: Sequence[ServedRun], queue: JobQueue, limits: Limits) -> None:
         self.languages, self.queue, self.limits = Languages(runs), queue, limits
         self._planners: dict[str, TextPlanner] = {}
-        self._evidence: dict[str, tuple[list[WordSet], list[LanguageModel]]] = {}
+        self._evidence: dict[str, tuple[list[WordSet], list[tuple[LanguageModel, int]]]] = {}
 
     async def translate(self, request: TranslationRequest) -> list[TextResult]:
         """The results in the order of the texts; RequestError for what cannot be done."""
@@ -88,16 +89,27 @@ class TranslationService:
 
     def detect(self, text: str) -> list[Detection]:
         """The languages that a text may be in, the likeliest first."""
-        return self.languages.detect(replace_surrogates(text), self._familiarity)
+        others = [code for code in self.languages.codes if code not in self.languages.sources and self._knows(code)]
+        return self.languages.detect(replace_surrogates(text), self._familiarity, [*self.languages.sources, *others])
 
     def detect_all(self, texts: list[str], target: str, run: str | None) -> list[Detection]:
-        """The language of each text, of those that lead to the target; of one without letters that of all the texts."""
+        """The language of each text, of those that lead to the target, or the target itself; of one without letters
+        that of all the texts."""
         sources = self.languages.sources_for(target, run)
-        of_all = self.languages.detect("\n".join(texts), self._familiarity, sources)[0]
-        return [
-            self.languages.detect(text, self._familiarity, sources)[0] if any(map(str.isalpha, text)) else of_all
-            for text in texts
-        ]
+        is_only_target = run is None and target not in self.languages.sources and self._knows(target)
+        candidates = [*sources, target] if is_only_target else sources
+
+        def detect(text: str) -> Detection:
+            first, *others = self.languages.detect(text, self._familiarity, candidates)
+            is_doubtful = is_only_target and first.language == target and first.confidence < MIN_TARGET_CONFIDENCE
+            return others[0] if is_doubtful else first
+
+        of_all = detect("\n".join(texts))
+        return [detect(text) if any(map(str.isalpha, text)) else of_all for text in texts]
+
+    def _knows(self, code: str) -> bool:
+        """Whether the runs can tell how familiar a text in a language is."""
+        return self._familiarity("", code) is not None
 
     async def _follow_routes(
         self, texts: list[str], routes: list[Route], request: TranslationRequest
@@ -177,15 +189,17 @@ class TranslationService:
 
     def _familiarity(self, text: str, code: str) -> float | None:
         """How familiar a text is to the runs of a source language: the mean of the share of its words that they know
-        and of the probability that their language models give it; None where they have neither."""
+        and of the probability that their language models give it; None where they have neither. Of a language that is
+        translated into only, by the language models alone."""
         if code not in self._evidence:
-            runs = [run.path for run in self.languages.runs.values() if run.source == code]
+            side = 0 if code in self.languages.sources else 1
+            runs = [run.path for run in self.languages.runs.values() if (run.source, run.target)[side] == code]
             self._evidence[code] = (
-                [words for words in map(WordSet.load, runs) if words is not None],
-                [model for model in map(load_language_model, runs) if model is not None],
+                [words for words in map(WordSet.load, runs) if words is not None and side == 0],
+                [(model, side) for model in map(load_language_model, runs) if model is not None],
             )
         (word_sets, models), words = self._evidence[code], normalized_words(text)
-        evidence = [_probability(model, text) for model in models]
+        evidence = [_probability(model, side, text) for model, side in models]
         if word_sets and words:
             evidence.append(sum(any(word in word_set for word_set in word_sets) for word in words) / len(words))
         return sum(evidence) / len(evidence) if evidence else None
@@ -203,9 +217,9 @@ def _product(first: float | None, second: float | None) -> float | None:
     return None if first is None or second is None else first * second
 
 
-def _probability(model: LanguageModel, text: str) -> float:
-    """That a text is in the first language of a model; 0 for a text in neither."""
+def _probability(model: LanguageModel, side: int, text: str) -> float:
+    """That a text is in one of the two languages of a model; 0 for a text in neither."""
     language, probability = model.identify(text)
     if language is None:
         return 0.0
-    return probability if language == model.languages[0] else 1.0 - probability
+    return probability if language == model.languages[side] else 1.0 - probability

@@ -15,7 +15,7 @@ from nmt_cli.serving.errors import RequestError
 from nmt_cli.serving.jobs import JobQueue
 from nmt_cli.serving.languages import Languages, language_name
 from nmt_cli.serving.metrics import Metrics
-from nmt_cli.serving.service import TranslationRequest, TranslationService
+from nmt_cli.serving.service import MIN_TARGET_CONFIDENCE, TranslationRequest, TranslationService
 from nmt_cli.serving.settings import Limits, ServedRun
 from tests.data.filtering.test_language_model import PAIRS, speaker
 
@@ -179,6 +179,24 @@ def test_what_runs_were_trained_on_tells_languages_of_one_script_apart(tmp_path:
         likeliest, other = service.detect(" ".join(lines[language]() for _ in range(3)))
         assert likeliest.language == language and likeliest.confidence > 2 * other.confidence
     assert service.detect(lines["cc"]())[0].confidence == 50
+
+
+def test_a_text_in_a_language_that_is_translated_into_only_is_recognised_where_that_is_sure(tmp_path: Path) -> None:
+    lines = {"aa": speaker(1, "aeiobdgklm"), "bb": speaker(2, "aeioprstvz")}
+    sides = [[lines[side]() for _ in range(PAIRS)] for side in ("aa", "bb")]
+    CorpusProfile(LanguageModel.fit(("aa", "bb"), *sides)).save(tmp_path)
+    service = TranslationService(
+        [ServedRun("aa-bb", tmp_path, "aa", "bb", "rnn", True)], JobQueue(10, Metrics()), Limits()
+    )
+    texts = {code: " ".join(lines[code]() for _ in range(3)) for code in ("aa", "bb")}
+    third = speaker(3, "uyxwqfjch")()  # of neither
+    assert service.detect(third)[0].confidence < MIN_TARGET_CONFIDENCE
+    detected = service.detect_all([texts["aa"], texts["bb"], third], "bb", None)
+    assert [detection.language for detection in detected] == ["aa", "bb", "aa"]
+    assert service.detect_all([texts["bb"]], "bb", "aa-bb")[0].language == "aa"
+    assert [service.detect(texts[code])[0].language for code in ("aa", "bb")] == ["aa", "bb"]
+    (result,) = asyncio.run(service.translate(TranslationRequest([texts["bb"]], "auto", "bb")))
+    assert result.translation.texts == [texts["bb"]] and "seems to be bb already" in result.translation.warnings[0]
 
 
 def test_without_language_models_known_words_decide(tmp_path: Path) -> None:
