@@ -33,6 +33,7 @@ from nmt_cli.inference.span_places import (
     with_spaces,
 )
 from nmt_cli.inference.text_edits import WORD, Alignment, Edit, Edits, spans_of, word_at, word_starts
+from nmt_cli.inference.written_spans import fill_empty_pairs, span_without_marks, written_pattern, written_span
 from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
 
 PLACEHOLDER = re.compile(f"[{SPAN_MARK}{SPAN_PLACEHOLDERS[0]}-{SPAN_PLACEHOLDERS[-1]}]")
@@ -57,6 +58,8 @@ _WORDS_OR_GROUP = re.compile(
 )
 _GENITIVE = re.compile(rf"(?<={SPAN_MARK})['’][sS]\Z")  # of English, which other languages do not have
 _MARK_OR_TAG = re.compile(r"</?\w[\w:.-]*|[^\w\s]")
+
+Written = tuple[int, int, HiddenSpan | None, str]  # a part of a translation, the span that it is, what is written there
 
 
 class RestoredText(NamedTuple):
@@ -86,7 +89,7 @@ class HiddenSpans:
         regions = list(_regions(masked, spans, placeholder_of))
         read_behind = _read_behind(masked, regions)
         edits: list[Edit] = []
-        for (start, end, text, _, placeholder), behind in zip(regions, read_behind, strict=True):
+        for (start, end, text, _, _, placeholder), behind in zip(regions, read_behind, strict=True):
             if not placeholder and _is_stop(text, masked[:start], masked[end:]):
                 placeholder = full_stop_after(masked[:start])
             edits.append((start, end, placeholder) if placeholder else removal(masked, start, end, behind, edits))
@@ -96,9 +99,11 @@ class HiddenSpans:
         self.spans = [
             HiddenSpan(
                 text,
+                text_masked,
                 parts,
                 placeholder,
                 self._to_source.move(start),
+                self._to_source.move(end),
                 self._to_read.move(start),
                 masked[start - 1 : start].strip(),
                 masked[end : end + 1].strip() or (masked[behind] if is_mark(masked[behind : behind + 1]) else ""),
@@ -106,8 +111,17 @@ class HiddenSpans:
                 behind == len(masked),
                 edit[2] in FULL_STOPS,
             )
-            for (start, end, text, parts, placeholder), edit, behind in zip(regions, edits, read_behind, strict=True)
+            for (start, end, text, text_masked, parts, placeholder), edit, behind in zip(
+                regions, edits, read_behind, strict=True
+            )
         ]
+
+    @cached_property
+    def _written(self) -> re.Pattern[str]:
+        """Matches spans in a translation, their parts, and placeholders."""
+        spans = sorted(self.spans, key=lambda span: -len(span.text))
+        patterns = [written_pattern(span.masked, span.parts).pattern for span in spans]
+        return re.compile("|".join([*dict.fromkeys(patterns), self._literals.pattern, PLACEHOLDER.pattern]))
 
     @cached_property
     def _literals(self) -> re.Pattern[str]:
@@ -127,6 +141,16 @@ class HiddenSpans:
     def needs_alignment(self, text: str) -> bool:
         """Whether a span has no place in what the model wrote."""
         return not all(span.placeholder and span.placeholder in text for span in self.spans)
+
+    def find(self, text: str) -> Iterator[tuple[int, int, HiddenSpan | None]]:
+        """The strings of a translation that are spans or their parts, each with the span that it is; None: one that
+        the translation has besides."""
+        remaining = {span: span.text for span in self.spans}
+        for match in self._written.finditer(text):
+            span = written_span(match, remaining)
+            if span is not None:
+                del remaining[span]
+            yield *match.span(), span
 
     def replace_placeholders(self, text: str) -> str:
         """A part of what the model wrote with what its placeholders stand for."""
@@ -148,14 +172,12 @@ class HiddenSpans:
             prefix = ""
         missing = self._missing_parts(prefix)
         placed: list[tuple[int, HiddenSpan]] = []  # number of the edit, and what it writes
-        pattern = re.compile(f"{self._literals.pattern}|{PLACEHOLDER.pattern}")
-        for match in pattern.finditer(text, len(written_prefix) if prefix else 0):
-            span = _written_span(match[0], missing, text)
+        for start, end, span, written in self._strings(text, len(written_prefix) if prefix else 0, missing):
             if span is None:
-                edits.append(removal(text, *match.span(), match.end(), edits))
+                edits.append(removal(text, start, end, end, edits))
             else:
                 placed.append((len(edits), span))
-                edits.append((*match.span(), missing.pop(span)))
+                edits.append((start, end, written))
         draft = Edits(text, edits)
         links = None if alignment is None else draft.move_targets(alignment)
         gaps = Gaps(draft.text, len(prefix), [draft.written(number) for number, _ in placed])
@@ -174,6 +196,25 @@ class HiddenSpans:
         starts = {span: final.move(draft.written(number)[0]) for number, span in placed}
         starts |= {span: final.written(number)[0] for number, (_, span) in enumerate(insertions)}
         return RestoredText(final.text, self._final_alignment(final.move_targets(links), final.text, starts))
+
+    def _strings(self, text: str, first: int, missing: dict[HiddenSpan, str]) -> list[Written]:
+        """The parts of what the model wrote, from the offset `first` on, that are spans, and those that may not stay:
+        None. The spans are then no longer missing."""
+        strings: list[Written] = []
+        for match in self._written.finditer(text, first):
+            span, written = written_span(match, missing), match[0]
+            if span is None:
+                span, written = span_without_marks(match, missing) or (None, "")
+            elif written == span.placeholder:
+                written = missing[span]
+            if span is not None:
+                del missing[span]
+            strings.append((*match.span(), span, written))
+        for start, end, span, written in fill_empty_pairs(text, first, missing, self.source_text):
+            if not any(start < other[1] and other[0] < end for other in strings):
+                del missing[span]
+                strings.append((start, end, span, written))
+        return sorted(strings, key=itemgetter(0))
 
     def _missing_parts(self, prefix: str) -> dict[HiddenSpan, str]:
         """What a prefix lacks of each span that it does not have whole."""
@@ -266,6 +307,7 @@ class _Region(NamedTuple):
     start: int
     end: int
     text: str  # what must come out in its place
+    masked: str  # with a SPAN_MARK in place of each span
     parts: tuple[str, ...]  # the spans in it
     placeholder: str
 
@@ -279,12 +321,13 @@ def _regions(masked: str, spans: Sequence[str], placeholder_of: Callable[[str], 
         for group in re.compile(_GROUP).finditer(masked, *match.span()):
             parts = tuple(islice(remaining, group[0].count(SPAN_MARK)))
             text = unmask(group[0], parts)
-            groups.append(_Region(*group.span(), text, parts, placeholder_of(text)))
+            groups.append(_Region(*group.span(), text, group[0], parts, placeholder_of(text)))
         is_without = not any(group.placeholder for group in groups)
         is_word = match[0].endswith(("s", "S")) and groups[-1].text.endswith(">")  # the s of '<b>s</b>' is no ending
         if is_without and _is_balanced(match[0]) and not is_word:
             parts = tuple(part for group in groups for part in group.parts)
-            yield _Region(*match.span(), unmask(_GENITIVE.sub("", match[0]), parts), parts, "")
+            text = _GENITIVE.sub("", match[0])
+            yield _Region(*match.span(), unmask(text, parts), text, parts, "")
         else:
             yield from groups
 
@@ -310,17 +353,7 @@ def _read_behind(masked: str, regions: Sequence[_Region]) -> list[int]:
     """Where what is read behind each region begins: other regions that follow directly may not be read either."""
     offsets: list[int] = []
     next_start = next_behind = len(masked)
-    for start, end, _, _, placeholder in reversed(regions):
+    for start, end, *_, placeholder in reversed(regions):
         offsets.append(end if masked[end:next_start].strip() else next_behind)
         next_start, next_behind = start, start if placeholder else offsets[-1]
     return offsets[::-1]
-
-
-def _written_span(written: str, missing: Mapping[HiddenSpan, str], text: str) -> HiddenSpan | None:
-    """Which span that is still missing a placeholder or a string of the translation is; None: none."""
-    for span, lacking in missing.items():
-        if written == span.placeholder or (
-            lacking == written and (not span.placeholder or span.placeholder not in text)
-        ):
-            return span
-    return None

@@ -134,23 +134,24 @@ class Protector:
     def has_exactly(self, hidden: HiddenSpans, text: str) -> bool:
         """Whether a text has what is hidden of its source, each as often, tags in their order, joined to nothing else.
 
-        Besides, it may have no more markup than the source, and has words if the source has.
+        Besides, it may have no more markup than the source, and has words if the source has. Quotation marks and
+        brackets around a span may be others.
         """
-        spans = [span.text for span in hidden.spans]
-        rest, written = mask_known(text, spans)
-        source_rest, _ = mask_known(hidden.source_text, spans)
-        remaining, position = list(hidden.spans), 0
-        for part, span_text in zip(ANY_MARK.split(rest), written, strict=False):
-            position += len(part)
-            span = next((span for span in remaining if span.text == span_text), None)
-            if span is None or not span.stands_alike(text[:position], text[position + len(span_text) :]):
-                return False
-            remaining.remove(span)
-            position += len(span_text)
-        tags, source_tags = ([span for span in texts if span.startswith("<")] for texts in (written, spans))
+        strings = list(hidden.find(text))
+        if not all(
+            span is not None and span.stands_alike(hidden.source_text, text[:start], text[end:])
+            for start, end, span in strings
+        ):
+            return False
+        written = [span for _, _, span in strings if span is not None]
+        tags, source_tags = (
+            [span.text for span in spans if span.text.startswith("<")] for spans in (written, hidden.spans)
+        )
+        rest, _ = mask(text, [(start, end) for start, end, _ in strings])
+        source_rest, _ = mask_known(hidden.source_text, [span.text for span in hidden.spans])
         rest, source_rest = rest.replace(SPAN_MARK, " "), source_rest.replace(SPAN_MARK, " ")
         return (
-            not remaining
+            len(written) == len(hidden.spans)
             and tags == source_tags
             and not Counter(_MARKUP.findall(rest)) - Counter(_MARKUP.findall(source_rest))
             and (any(map(str.isalpha, rest)) or not any(map(str.isalpha, source_rest)))

@@ -28,6 +28,8 @@ CLUSTER_OR_WORD = re.compile(
 _INSIDE_PHRASE = re.compile(rf"(?<=[{PHRASED_SCRIPTS}])(?=[{PHRASED_SCRIPTS}])")
 STOPS = f",;:，{FINAL_MARKS}"
 _BEFORE_WORDS = (*FINAL_MARKS, ":", ";", ",", ")", "]")  # a space follows
+QUOTES = "\"'“”„‟«»‘’‚‹›「」『』《》〈〉"
+_MARKS_ALIKE = str.maketrans(dict.fromkeys(FINAL_MARKS, ".") | dict.fromkeys(QUOTES, '"'))
 _CONTROL_CHARACTERS = frozenset(c for c in map(chr, (*range(0x20), *range(0x7F, 0xA0))) if not c.isspace())
 _SPACED = tuple("-–—&+=/*")  # with a space before them, unless they belong to a word
 _CLOSING = tuple(f")]}}»”’\"'{STOPS}")
@@ -45,9 +47,11 @@ class HiddenSpan:
     """What must come out: a span or, where punctuation between several belongs to them, a few."""
 
     text: str
+    masked: str  # with a SPAN_MARK in place of each span
     parts: tuple[str, ...]  # the spans in it
     placeholder: str  # that stands for it in what the model reads; empty: nothing does
-    source_start: int  # offset in the source text
+    source_start: int  # offsets in the source text
+    source_end: int
     read_start: int  # offset of its placeholder, or of where it was, in what the model reads
     left: str  # the characters that stand directly before and behind it, or nothing
     right: str
@@ -65,10 +69,12 @@ class HiddenSpan:
         """Whether it belongs to the word behind it, as an opening tag does."""
         return is_in_word(self.right) or (_OPENING_TAG.search(self.text) is not None and self.right.isalnum())
 
-    def stands_alike(self, before: str, behind: str) -> bool:
+    def stands_alike(self, source: str, before: str, behind: str) -> bool:
         """Whether it stands between these parts of a translation as in its source: as a word, or glued to one."""
         is_left = _stands_alike(self.left, before[-1:], is_apart=_BEGINS_AFTER.search(before) is not None)
-        return is_left and _stands_alike(self.right, behind[:1], is_apart=_ENDS_BEFORE.match(behind) is not None)
+        is_right = _stands_alike(self.right, behind[:1], is_apart=_ENDS_BEFORE.match(behind) is not None)
+        is_left = is_left or _same_marks(source[: self.source_start][::-1], before[::-1])
+        return is_left and (is_right or _same_marks(source[self.source_end :], behind))
 
     @cached_property
     def is_before_mark(self) -> bool:
@@ -86,6 +92,14 @@ def _stands_alike(in_source: str, written: str, *, is_apart: bool) -> bool:
     if is_letter(in_source):
         return is_letter(written)
     return is_apart or (written == in_source and written not in STOPS)
+
+
+def _same_marks(in_source: str, written: str) -> bool:
+    """Whether the same punctuation and then a letter, or none, follow beside a span on both sides; one mark that ends a
+    sentence is like another, and so are quotation marks."""
+    marks, written_marks = (re.match(r"[^\w\s]*", text)[0] for text in (in_source, written))  # type: ignore[index]
+    is_alike = is_letter(in_source[len(marks) :][:1]) == is_letter(written[len(written_marks) :][:1])
+    return bool(marks) and is_alike and marks.translate(_MARKS_ALIKE) == written_marks.translate(_MARKS_ALIKE)
 
 
 def is_letter(character: str) -> bool:

@@ -250,6 +250,36 @@ def test_without_an_alignment_it_is_put_in_proportion_between_words(
     assert hidden.restore(written).text == expected
 
 
+@pytest.mark.parametrize(
+    "masked, written, expected",
+    [
+        ('Delete "#" now?', "„%s“ löschen?", "„%s“ löschen?"),
+        ('Delete "#" now?', "« %s » löschen?", "« %s » löschen?"),
+        ('Delete "#" now?', "Löschen %s jetzt?", 'Löschen "%s" jetzt?'),
+        ('Delete "#" now?', "„%s.“ löschen?", "„%s.“ löschen?"),
+        ('Delete "#" now?', "„%s“ %s löschen?", "„%s“ löschen?"),
+        ('Delete "#" now?', "Datei „“ löschen?", "Datei „%s“ löschen?"),
+        ('Delete "#" now?', "Fichier « » supprimer ?", "Fichier « %s » supprimer ?"),
+        ("Delete '#' now?", "Datei ‚‘ löschen?", "Datei ‚%s‘ löschen?"),
+        ("Delete (#) now?", "Datei () löschen?", "Datei (%s) löschen?"),
+        ("Delete (#) now?", "文件（）吗？", "文件（%s）吗？"),
+        ("Delete # now?", "Datei „“ löschen?", "Datei „%s“ löschen?"),
+        ("Delete # () now?", "Datei () löschen?", "Datei %s () löschen?"),
+    ],
+)
+def test_quotation_marks_and_brackets_are_those_of_the_translation(masked: str, written: str, expected: str) -> None:
+    assert HiddenSpans(masked.replace("#", SPAN_MARK), ["%s"]).restore(written).text == expected
+
+
+def test_what_stands_in_quotation_marks_of_the_target_language_is_left_to_a_model_that_copies_it(
+    tokenizer: TextTokenizer,
+) -> None:
+    line, written = 'Do they see "%s" and (%d) now?', "Sehen sie jetzt (%d) und „%s“?"
+    translator = rewriting(tokenizer, lambda text: written)
+    assert [translation.text for translation in translator.translate([line])] == [written]
+    assert isinstance(translator.engine, Rewriting) and translator.engine.read == [line]
+
+
 def test_placeholders_are_replaced_and_copies_removed() -> None:
     first, second, third = SPAN_PLACEHOLDERS[:3]
     remaining = [first, second]
@@ -511,6 +541,18 @@ def test_what_a_model_copies_exactly_is_left_to_it(
         ("{n}s of dogs", "{n}e von Hunden", False),
         ("{a} or {b}", "{b} or {a}", True),
         ("20% of {name}", "{name} has 20%", True),
+        ('Delete "{name}" now?', "Jetzt „{name}“ löschen?", True),
+        ('Delete "{name}" now?', "Jetzt « {name} » löschen?", True),
+        ('Delete "{name}" now?', "Jetzt {name} löschen?", False),
+        ('Delete "{name}" now?', "Jetzt „{mane}“ löschen?", False),
+        ("Delete '%s' now?", "Jetzt ‚%s‘ löschen?", True),
+        ("Delete (%s) now?", "Jetzt （%s） löschen?", True),
+        ("Delete (%s) now?", "Jetzt „%s“ löschen?", False),
+        ('Set a="{name}" now', 'Jetzt a="{name}" setzen', True),
+        ("Read it.{name}", "Lies es.{name}", True),
+        ("Read it.{name}", "Lies es{name}", False),
+        ("Read {name}.", "Lies {name}.b", False),
+        ("Read “it.”{name} now", "Jetzt „es!“{name} lesen", True),
     ],
 )
 def test_what_is_exactly_the_same(source: str, written: str, expected: bool, tokenizer: TextTokenizer) -> None:

@@ -1,0 +1,94 @@
+"""Which strings of a translation are what must not change in its source, in the marks of the target language."""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+from nmt_cli.data.protected_spans import PARAGRAPH_END
+from nmt_cli.inference.masks import unmask
+from nmt_cli.inference.span_places import QUOTES, HiddenSpan
+from nmt_cli.vocabulary import SPAN_MARK
+
+_ALIKE = (QUOTES, "(（", ")）", "[［【", "]］】")  # what languages write for each other
+_EMPTY_PAIR = re.compile(
+    r"(?<![^\s(\[])(?:„[“”]|“”|\"\"|«\s?»|»«|‹\s?›|›‹|‘’|‚[‘’]|'')(?!\w)|「」|『』|《》|〈〉|[(（][)）]|[\[［【][\]］】]"
+)
+_IN_PAIR = re.compile(rf"([^\w\s])\s*({SPAN_MARK}(?:.*{SPAN_MARK})?)\s*[^\w\s]")
+_OPENED, _CLOSED = re.compile(r"[(\[{«„“‚‘‹「『（【《〈［\"'»]\Z"), re.compile(r"[.,!?]*[)\]}»“”’‘›」』）】》〉］\"'«]")
+
+Placed = tuple[int, int, HiddenSpan, str]  # a part of a translation, the span that it is, and what is written there
+
+
+@cache
+def written_pattern(masked: str, parts: tuple[str, ...]) -> re.Pattern[str]:
+    """Matches a span, given as what stands beside its parts and as these, with any quotation marks and brackets in
+    place of its own; no part of a word."""
+    first, *between, last = masked.split(SPAN_MARK)
+    opening, closing = first.rstrip(), last.lstrip()
+    pattern = _any_marks(opening) + r"\s?" * _is_quote(opening[-1:])
+    for part, behind in zip(parts, [*between, ""], strict=True):
+        pattern += re.escape(part) + _any_marks(behind)
+    pattern += r"\s?" * _is_quote(closing[:1]) + _any_marks(closing)
+    text = unmask(masked, parts)
+    return re.compile(r"(?<!\w)" * text[0].isalnum() + pattern + r"(?!\w)" * text[-1].isalnum())
+
+
+def _pattern_of(span: HiddenSpan) -> re.Pattern[str]:
+    return written_pattern(span.masked, span.parts)
+
+
+def _any_marks(text: str) -> str:
+    """A pattern of a text with marks that mean the same."""
+    return "".join(
+        next((f"[{re.escape(marks)}]" for marks in _ALIKE if char in marks), re.escape(char)) for char in text
+    )
+
+
+def _is_quote(character: str) -> bool:
+    return bool(character) and character in QUOTES
+
+
+def written_span(match: re.Match[str], missing: Mapping[HiddenSpan, str]) -> HiddenSpan | None:
+    """Which span that is still missing, or what a translation lacks of it, a placeholder or string of the translation
+    is; None: none."""
+    for span, lacking in missing.items():
+        if match[0] == span.placeholder:
+            return span
+        if span.placeholder and span.placeholder in match.string:
+            continue
+        if match[0] == lacking or (lacking == span.text and _pattern_of(span).fullmatch(match[0])):
+            return span
+    return None
+
+
+def span_without_marks(match: re.Match[str], missing: Mapping[HiddenSpan, str]) -> tuple[HiddenSpan, str] | None:
+    """Which span that is still missing a string of the translation is without the marks that belong to it, and what is
+    written in its place: the string with these marks, unless there are others."""
+    for span, lacking in missing.items():
+        if span.parts == (match[0],) and lacking == span.text and not span.placeholder:
+            has_marks = _OPENED.search(match.string, 0, match.start()) or _CLOSED.match(match.string, match.end())
+            return span, match[0] if has_marks else lacking
+    return None
+
+
+def fill_empty_pairs(text: str, first: int, missing: Mapping[HiddenSpan, str], source: str) -> Iterator[Placed]:
+    """Spans that belong into quotation marks or brackets of a translation, behind its offset `first`, that are empty
+    while those of the source are not."""
+    remaining = [span for span, lacking in missing.items() if lacking == span.text and not span.placeholder]
+    for pair in () if _EMPTY_PAIR.search(source) else _EMPTY_PAIR.finditer(text, first):
+        mark = pair[0][0]
+        is_alike = [(span, _inside(span, mark)) for span in remaining]
+        span, inside = next(((span, inside) for span, inside in is_alike if inside), (None, ""))
+        if span is not None:
+            remaining.remove(span)
+            space = pair[0][1:-1]
+            yield *pair.span(), span, f"{mark}{space}{inside}{space}{pair[0][-1]}"
+
+
+def _inside(span: HiddenSpan, mark: str) -> str:
+    """What of a span belongs behind an opening mark; nothing where it belongs elsewhere."""
+    in_pair = _IN_PAIR.fullmatch(span.masked)
+    if in_pair is not None:
+        return unmask(in_pair[2], span.parts) if _any_marks(in_pair[1]) == _any_marks(mark) else ""
+    is_word = not any(part.startswith("<") or PARAGRAPH_END.fullmatch(part) for part in span.parts)
+    return span.text if is_word and _is_quote(mark) and not span.masked.strip(SPAN_MARK) else ""
