@@ -33,7 +33,14 @@ from nmt_cli.inference.span_places import (
     with_spaces,
 )
 from nmt_cli.inference.text_edits import WORD, Alignment, Edit, Edits, spans_of, word_at, word_starts
-from nmt_cli.inference.written_spans import fill_empty_pairs, span_without_marks, written_pattern, written_span
+from nmt_cli.inference.written_spans import (
+    StringKinds,
+    fill_empty_pairs,
+    replace_alike,
+    span_without_marks,
+    written_pattern,
+    written_span,
+)
 from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
 
 PLACEHOLDER = re.compile(f"[{SPAN_MARK}{SPAN_PLACEHOLDERS[0]}-{SPAN_PLACEHOLDERS[-1]}]")
@@ -79,11 +86,13 @@ class HiddenSpans:
         placeholder_of: Callable[[str], str] = lambda text: "",
         tag_words: int = 0,
         full_stop_after: Callable[[str], str] = lambda text: "",
+        kinds: StringKinds | None = None,
     ) -> None:
         """`placeholder_of` gives what stands for a span, or nothing. The model reads `tag_words` words before it, and
         where a span ends the sentence, as an ellipsis does that it has never seen, what `full_stop_after` gives for
-        the text before it, if anything."""
-        self.tag_words, self._masked, self.parts = tag_words, masked, tuple(spans)
+        the text before it, if anything. A string that the model writes in place of one of its kind is replaced, if
+        there are `kinds`."""
+        self.tag_words, self._masked, self.parts, self._kinds = tag_words, masked, tuple(spans), kinds
         marks = [match.start() for match in re.finditer(SPAN_MARK, masked)]
         self._to_source = Edits(masked, [(mark, mark + 1, span) for mark, span in zip(marks, spans, strict=True)])
         regions = list(_regions(masked, spans, placeholder_of))
@@ -152,6 +161,13 @@ class HiddenSpans:
                 del remaining[span]
             yield *match.span(), span
 
+    def corrected(self, text: str) -> Edits:
+        """A translation by a model that has read the source as it is, in which strings that it miscopied are
+        replaced."""
+        missing = {span: span.text for span in self.spans}
+        strings = self._strings(text, 0, missing, with_tags=True)
+        return Edits(text, [(start, end, written) for start, end, span, written in strings if span is not None])
+
     def replace_placeholders(self, text: str) -> str:
         """A part of what the model wrote with what its placeholders stand for."""
         texts = {span.placeholder: span.text for span in self.spans if span.placeholder}
@@ -172,7 +188,8 @@ class HiddenSpans:
             prefix = ""
         missing = self._missing_parts(prefix)
         placed: list[tuple[int, HiddenSpan]] = []  # number of the edit, and what it writes
-        for start, end, span, written in self._strings(text, len(written_prefix) if prefix else 0, missing):
+        strings = self._strings(text, len(written_prefix) if prefix else 0, missing)
+        for start, end, span, written in strings:
             if span is None:
                 edits.append(removal(text, start, end, end, edits))
             else:
@@ -197,9 +214,12 @@ class HiddenSpans:
         starts |= {span: final.written(number)[0] for number, (_, span) in enumerate(insertions)}
         return RestoredText(final.text, self._final_alignment(final.move_targets(links), final.text, starts))
 
-    def _strings(self, text: str, first: int, missing: dict[HiddenSpan, str]) -> list[Written]:
+    def _strings(
+        self, text: str, first: int, missing: dict[HiddenSpan, str], *, with_tags: bool = False
+    ) -> list[Written]:
         """The parts of what the model wrote, from the offset `first` on, that are spans, and those that may not stay:
-        None. The spans are then no longer missing."""
+        None. The spans are then no longer missing. A tag takes the place of another only `with_tags`: where the order
+        of tags is checked."""
         strings: list[Written] = []
         for match in self._written.finditer(text, first):
             span, written = written_span(match, missing), match[0]
@@ -210,7 +230,12 @@ class HiddenSpans:
             if span is not None:
                 del missing[span]
             strings.append((*match.span(), span, written))
-        for start, end, span, written in fill_empty_pairs(text, first, missing, self.source_text):
+        places = list(fill_empty_pairs(text, first, missing, self.source_text))
+        if self._kinds is not None and missing:
+            filled = [span for _, _, span, _ in places]
+            lacking = [span for span in missing if span not in filled and (with_tags or not span.text.startswith("<"))]
+            places += replace_alike(text, first, lacking, self.source_text, self._kinds)
+        for start, end, span, written in places:
             if not any(start < other[1] and other[0] < end for other in strings):
                 del missing[span]
                 strings.append((start, end, span, written))

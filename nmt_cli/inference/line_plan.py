@@ -40,6 +40,8 @@ class TranslationUnit:
     """The sentences that it holds, where it is more than one."""
     hidden: HiddenSpans | None = None
     """What of the segment must not change, where there is anything."""
+    copied: HiddenSpans | None = None
+    """What must not change where the model reads it as it is, and has copied it."""
     language_tag: str = ""
     """What its source ids begin with, before the segment's."""
     hypotheses: list[DecodedHypothesis] = field(default_factory=list)
@@ -146,7 +148,7 @@ class LinePlanner:
         for (unit, hidden_spans), ids in zip(hidden, self.tokenizers.source.encode(texts), strict=True):
             if len(ids) <= limit:
                 changed.append((unit, unit.source_ids, hidden_spans))
-                unit.source_ids, unit.hidden = ids, None
+                unit.source_ids, unit.hidden, unit.copied = ids, None, hidden_spans
         return changed
 
     def written_sentences(self, units: Sequence[TranslationUnit]) -> int:

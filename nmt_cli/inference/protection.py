@@ -21,6 +21,7 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.inference.hidden_spans import PLACEHOLDER, HiddenSpans
 from nmt_cli.inference.masks import ANY_MARK, mask, mask_known, unmask
 from nmt_cli.inference.pieces import Piece
+from nmt_cli.inference.written_spans import ADDRESSES, StringKinds, has_string
 from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
 
 SEPARATORS = tuple(COLONS + UNSPACED_COLONS)
@@ -28,10 +29,10 @@ _SEPARATOR = re.compile(f"[{COLONS}]\\s+(?=\\S)|[{UNSPACED_COLONS}](?!\\d)(?=\\S
 _ANY_SEPARATOR = re.compile(f"[{COLONS}{UNSPACED_COLONS}]")
 _MAX_MARKS = 8  # on a letter
 _MARKUP = re.compile(r"[{}<>\[\]%$\\`|]")
+_MAY_BE_ADDED = re.compile(rf"{_MARKUP.pattern}|://|www\.|@", re.IGNORECASE)
 _OF_PROGRAMS = re.compile(
     r"\$?\{{1,2}[^{}]+\}{1,2}|%(?:\d+\$|\(\w+\))?[sdifgxu@]|</?[a-zA-Z][\w:.-]*(?:\s[^<>]*=[^<>]*)?\s*/?>"
 )
-_IS_PERCENTAGE = re.compile(r"\d\s?\Z")  # what stands before a percent sign
 
 
 class Protector:
@@ -44,6 +45,7 @@ class Protector:
         self._unseen = None if profile.source_characters is None else UnseenCharacters(profile.source_characters)
         self._normalizer, self._clean = normalizer, normalizer.clean
         self._language, self._target_language = profile.source_language, profile.target_language
+        self._kinds = StringKinds(self._patterns, self._target_language)
         self._list_marks = profile.list_marks
         unseen = self._unseen if self.is_on else None
         self.unseen_separators = frozenset(mark for mark in SEPARATORS if unseen is not None and unseen.lacks(mark))
@@ -107,7 +109,8 @@ class Protector:
             return "" if unseen is not None and unseen.is_punctuation(text) else next(placeholders, "")
 
         full_stop_after = (lambda text: "") if unseen is None else unseen.full_stop_after
-        return HiddenSpans(piece.text, piece.spans, placeholder_of, len(language_tag.split()), full_stop_after)
+        tag_words = len(language_tag.split())
+        return HiddenSpans(piece.text, piece.spans, placeholder_of, tag_words, full_stop_after, self._kinds)
 
     def hide_in_target(self, target: Piece, hidden_source: HiddenSpans | None) -> str:
         """A translation as the model would write it: without the separators that its source hides, and with the
@@ -159,17 +162,17 @@ class Protector:
         )
 
     def added_placeholders(self, line: str, translation: str) -> list[str]:
-        """The placeholders of programs and the tags that a translation has and its line has not."""
-        if not self.is_on or not _MARKUP.search(translation):
+        """The placeholders of programs, tags, URLs and e-mail addresses that a translation has and its line has not."""
+        if not self.is_on or not _MAY_BE_ADDED.search(translation):
             return []
-        given, spans = f"{line} {self._normalizer(line)}", find_spans(translation, [], self._target_language)
-        added = [
-            translation[start:end]
-            for start, end in spans
-            if _OF_PROGRAMS.fullmatch(translation, start, end)
-            and not _IS_PERCENTAGE.search(translation[max(0, start - 2) : start])
-        ]
-        return list(dict.fromkeys(span for span in added if span not in given))
+        given, kinds = f"{line} {self._normalizer(line)}", StringKinds([], self._target_language)
+        added = []
+        for span in (translation[start:end] for start, end in kinds.find(translation)):
+            is_address = kinds.of(span) in ADDRESSES
+            is_given = has_string(given, span) if is_address else span in given
+            if (is_address or _OF_PROGRAMS.fullmatch(span)) and not is_given:
+                added.append(span)
+        return list(dict.fromkeys(added))
 
     def drop_placeholders(self, text: str) -> str:
         """The text without placeholders that stand for nothing."""

@@ -157,7 +157,7 @@ class Translator:
         failed = []
         for unit, source_ids, hidden in attempts:
             if not self._is_exact(unit, hidden):
-                unit.source_ids, unit.hidden = source_ids, hidden
+                unit.source_ids, unit.hidden, unit.copied = source_ids, hidden, None
                 failed.append(unit)
         self._search(failed, self.config)
 
@@ -216,8 +216,8 @@ class Translator:
             unit.hypotheses = list(drawn)
 
     def _is_exact(self, unit: TranslationUnit, hidden: HiddenSpans) -> bool:
-        """Whether every hypothesis of a unit that was read verbatim has exactly what would have been hidden, and the
-        first one no issue."""
+        """Whether every hypothesis of a unit that was read verbatim has exactly what would have been hidden, once it is
+        corrected, and the first one no issue."""
         source = SourceText(unit.read_text, len(unit.source_ids), "")
         unknown_id, casing = self.tokenizers.target.unknown_id, self.planner.casing
         return (
@@ -225,7 +225,9 @@ class Translator:
             and not find_issues(source, unit.hypotheses)
             and all(
                 unknown_id not in hypothesis.ids
-                and self.planner.protector.has_exactly(hidden, casing.restore(unit.read_text, text))
+                and self.planner.protector.has_exactly(
+                    hidden, hidden.corrected(casing.restore(unit.read_text, text)).text
+                )
                 for hypothesis, text, _ in unit.hypotheses
             )
         )
@@ -314,7 +316,9 @@ class Translator:
                 written = self._written_words(unit, part, log_probs)
             else:
                 written = [WordProbability(word, 1.0) for word in unit.written_text.split()]
-            words += place_words(written, unit.candidates[0].text if unit.candidates else "", unit.hidden)
+            words += place_words(
+                written, unit.candidates[0].text if unit.candidates else "", unit.hidden or unit.copied
+            )
         return words
 
     def _written_words(
@@ -436,7 +440,10 @@ class Translator:
         """The text of each hypothesis in the case of its source, with what must not change, and its alignment."""
         for (unit, hypothesis), alignment in zip(hypotheses, alignments, strict=True):
             text = self.planner.casing.restore(unit.read_text, hypothesis.text, unit.prefix)
-            if unit.hidden is None:
+            if unit.copied is not None:
+                edits = unit.copied.corrected(text)
+                yield edits.text, None if alignment is None else edits.move_targets(alignment)
+            elif unit.hidden is None:
                 yield self.planner.protector.drop_placeholders(text), alignment
             else:
                 written_prefix = self.tokenizers.target.decode([unit.prefix_ids])[0] if unit.prefix_ids else ""

@@ -1,10 +1,11 @@
 """Which strings of a translation are what must not change in its source, in the marks of the target language."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
 from functools import cache
 
-from nmt_cli.data.protected_spans import PARAGRAPH_END
+from nmt_cli.data.protected_spans import EMAIL, PARAGRAPH_END, URL, Span, find_spans
 from nmt_cli.inference.masks import unmask
 from nmt_cli.inference.span_places import QUOTES, HiddenSpan
 from nmt_cli.vocabulary import SPAN_MARK
@@ -15,8 +16,41 @@ _EMPTY_PAIR = re.compile(
 )
 _IN_PAIR = re.compile(rf"([^\w\s])\s*({SPAN_MARK}(?:.*{SPAN_MARK})?)\s*[^\w\s]")
 _OPENED, _CLOSED = re.compile(r"[(\[{«„“‚‘‹「『（【《〈［\"'»]\Z"), re.compile(r"[.,!?]*[)\]}»“”’‘›」』）】》〉］\"'«]")
+_URL, _EMAIL = re.compile(rf"{URL}|www\.", re.IGNORECASE), re.compile(EMAIL)
+_IS_PERCENTAGE = re.compile(r"\d\s?\Z")  # what stands before a percent sign
+ADDRESSES = ("URL", "e-mail")  # the kinds of strings that these are
+_NAME = "name"  # of a file, a domain and the like, which are not told apart
+MIN_LIKENESS = 0.5  # of a name, to be taken for another that was miscopied
 
 Placed = tuple[int, int, HiddenSpan, str]  # a part of a translation, the span that it is, and what is written there
+
+
+class StringKinds:
+    """Finds strings that look as if they must not change, and says of what kind each is."""
+
+    def __init__(self, patterns: Sequence[re.Pattern[str]], language: str | None) -> None:
+        """`patterns` are those of search.keep_patterns, each a kind; `language` is that of the text."""
+        self._patterns, self._language = patterns, language
+
+    def find(self, text: str) -> list[Span]:
+        """Where such strings are in a text; percentages are none."""
+        spans = find_spans(text, self._patterns, self._language)
+        return [
+            (start, end)
+            for start, end in spans
+            if text[start] != "%" or not _IS_PERCENTAGE.search(text[max(0, start - 2) : start])
+        ]
+
+    def of(self, string: str) -> str:
+        """The kind of a string."""
+        for number, pattern in enumerate(self._patterns):
+            if pattern.fullmatch(string):
+                return f"pattern {number}"
+        if _URL.match(string) or _EMAIL.fullmatch(string):
+            return ADDRESSES[not _URL.match(string)]
+        if string.startswith("<"):
+            return string[: 1 + string.startswith("</")]
+        return _NAME if string[0].isalnum() else string[0]
 
 
 @cache
@@ -66,9 +100,44 @@ def span_without_marks(match: re.Match[str], missing: Mapping[HiddenSpan, str]) 
     written in its place: the string with these marks, unless there are others."""
     for span, lacking in missing.items():
         if span.parts == (match[0],) and lacking == span.text and not span.placeholder:
-            has_marks = _OPENED.search(match.string, 0, match.start()) or _CLOSED.match(match.string, match.end())
-            return span, match[0] if has_marks else lacking
+            return span, _with_marks(span, match.string, *match.span())
     return None
+
+
+def _with_marks(span: HiddenSpan, text: str, start: int, end: int) -> str:
+    """What is written of a span of one part in place of this part of a translation."""
+    has_marks = _OPENED.search(text, 0, start) or _CLOSED.match(text, end)
+    return span.parts[0] if has_marks else span.text
+
+
+def has_string(text: str, string: str) -> bool:
+    """Whether a text has a string, not only as the beginning of a longer one."""
+    end = r"(?!(?a:[\w/]|[.-]\w))" if string[-1].isalnum() else ""
+    return re.search(re.escape(string) + end, text) is not None
+
+
+def replace_alike(
+    text: str, first: int, missing: Iterable[HiddenSpan], source: str, kinds: StringKinds
+) -> Iterator[Placed]:
+    """Spans that belong in the place of a string of their kind that a translation has behind its offset `first`, and
+    its source has not: of several, the one that is most like it."""
+    strings = [(start, end) for start, end in kinds.find(text) if start >= first]
+    invented = [(start, end) for start, end in strings if not has_string(source, text[start:end])]
+    lacking = [span for span in missing if len(span.parts) == 1] if invented else []
+    likeness = []
+    for order, (start, end) in enumerate(invented):
+        kind = kinds.of(text[start:end])
+        for span_order, span in enumerate(lacking):
+            if kind == kinds.of(span.parts[0]):
+                ratio = SequenceMatcher(None, text[start:end], span.parts[0], autojunk=False).ratio()
+                if kind != _NAME or ratio >= MIN_LIKENESS:
+                    likeness.append((-ratio, abs(order - span_order), order, span_order))
+    replaced, placed = set[int](), set[int]()
+    for _, _, order, span_order in sorted(likeness):
+        if order not in replaced and span_order not in placed:
+            replaced.add(order)
+            placed.add(span_order)
+            yield *invented[order], lacking[span_order], _with_marks(lacking[span_order], text, *invented[order])
 
 
 def fill_empty_pairs(text: str, first: int, missing: Mapping[HiddenSpan, str], source: str) -> Iterator[Placed]:

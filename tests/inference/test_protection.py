@@ -16,9 +16,12 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Hypothesis, TokenIds
 from nmt_cli.inference.hidden_spans import HiddenSpans
 from nmt_cli.inference.masks import mask_known
+from nmt_cli.inference.output import WordProbability
 from nmt_cli.inference.pieces import Piece
 from nmt_cli.inference.protection import Protector
 from nmt_cli.inference.translator import Translator
+from nmt_cli.inference.words import place_words
+from nmt_cli.inference.written_spans import StringKinds
 from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
 from tests.translators import Echo, echo, random_translator
 
@@ -502,7 +505,7 @@ def rewriting(tokenizer: TextTokenizer, rewrite: Callable[[str], str], character
 @pytest.mark.parametrize(
     "rewrite, is_taken",
     [
-        (str, True), (lambda text: text.replace("{name}", "{mane}"), False), (lambda text: f"{text} {{name}}", False),
+        (str, True), (lambda text: text.replace("{name}", "{mane}"), True), (lambda text: f"{text} {{name}}", False),
         (lambda text: text.replace("{name}", "{name}}"), False), (lambda text: f"{{0}} {text}", False),
         (lambda text: " ".join(["a book"] * 20 + [text]), False),
     ],
@@ -560,6 +563,65 @@ def test_what_is_exactly_the_same(source: str, written: str, expected: bool, tok
     (plan,) = planner.plan([source])
     hidden = plan.units[0].hidden or planner.protector.hide(planner._whole(source))
     assert hidden is not None and planner.protector.has_exactly(hidden, written) is expected
+
+
+@pytest.mark.parametrize(
+    "line, written, expected",
+    [
+        ("See https://a.example/docs/161.", "Siehe https://a.example/docs/111.", "Siehe https://a.example/docs/161."),
+        ('See "%1$s" now', "Jetzt „%s“ sehen", "Jetzt „%1$s“ sehen"),
+        ('See "%1$s" now', "Jetzt %s sehen", 'Jetzt "%1$s" sehen'),
+        ("Read MX-31221/B now", "Jetzt T-2222/A lesen", "Jetzt MX-31221/B lesen"),
+        ('A <a href="http://a.example/b">dog</a> reads', "Ein <b>Hund</a> liest",
+         'Ein <a href="http://a.example/b">Hund</a> liest'),
+        ("See https://a.example/docs/330 and https://b.example/dl/140.",
+         "Siehe https://b.example/dl/11, https://a.example/33",
+         "Siehe https://b.example/dl/140, https://a.example/docs/330"),
+        ("Read config.ini now", "Jetzt konfig.ini lesen", "Jetzt config.ini lesen"),
+    ],
+)  # fmt: skip
+def test_what_a_model_miscopied_is_replaced_where_it_stands(
+    line: str, written: str, expected: str, tokenizer: TextTokenizer
+) -> None:
+    translator = rewriting(tokenizer, lambda _: written, characters="{}%$<>=-")
+    translator = translator.with_search(keep_patterns=(r"\b[A-Z]{1,3}-\d+/[A-E]",))
+    (translation,) = translator.translate([line])
+    assert isinstance(translator.engine, Rewriting) and translator.engine.read == [line]
+    assert translation.text == expected and not translation.warnings
+
+
+@pytest.mark.parametrize(
+    "line, written, expected",
+    [
+        ("See https://www.a.de/docs.", "Siehe https://www.", "Siehe https://www.a.de/docs."),
+        ("See https://a.example/docs/161.", "Siehe {0}.", "Siehe {0} https://a.example/docs/161."),
+        ("See https://a.example/docs/161.", "Siehe x@b.de.", "Siehe x@b.de https://a.example/docs/161."),
+        ("Read config.ini now", "Jetzt lesen www.a.de", "Jetzt config.ini lesen www.a.de"),
+        ("Read @config now", "Jetzt lesen", "Jetzt @config lesen"),
+    ],
+)
+def test_what_a_model_invents_gives_way_to_what_is_missing_of_its_kind(
+    line: str, written: str, expected: str, tokenizer: TextTokenizer
+) -> None:
+    translator = rewriting(tokenizer, lambda text: "a book, " * 9 if text == line else written)
+    assert [translation.text for translation in translator.translate([line])] == [expected]
+
+
+def test_what_replaces_a_miscopied_string_has_its_alignment_and_is_certain() -> None:
+    hidden = HiddenSpans(f"See {SPAN_MARK} now", ["https://a.de/x"], kinds=StringKinds([], "de"))
+    edits = hidden.corrected("Jetzt https://b.de/y sehen")
+    assert edits.text == "Jetzt https://a.de/x sehen"
+    assert edits.move_targets([(0, 2), (1, 1), (2, 0)]) == [(0, 2), (1, 1), (2, 0)]
+    written = [WordProbability("Jetzt", 0.5), WordProbability("https://b.de/y", 0.2), WordProbability("sehen", 0.4)]
+    placed = [WordProbability("Jetzt", 0.5), WordProbability("https://a.de/x", 1.0), WordProbability("sehen", 0.4)]
+    assert place_words(written, edits.text, hidden) == placed
+
+
+def test_an_address_that_the_line_has_not_is_reported(tokenizer: TextTokenizer) -> None:
+    translator = rewriting(tokenizer, lambda _: "Hunde lesen https://a.example, https://www und b@c.de.")
+    (translation,) = translator.translate(["Two dogs https://www.b.example/x read."])
+    assert translation.text.count("https://www.b.example/x") == 1
+    assert translation.warnings == ["the translation has https://www, b@c.de, which the line lacks"]
 
 
 def test_what_a_model_cannot_have_learned_to_copy_is_not_tried(tokenizer: TextTokenizer) -> None:
