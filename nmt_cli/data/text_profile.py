@@ -168,6 +168,8 @@ class TextProfile:
     """Kinds of marks of a list that training pairs begin with: they are translated with what follows them."""
     capitals_words: tuple[str, ...] = ()
     """Words that the source of the training text has mostly in lines in capitals."""
+    paragraph_ends: tuple[str, ...] = ()
+    """What ends paragraphs inside so many training pairs that a model may read them together."""
     known_words: WordSet | None = None
     """Of the source side of the training text; None where they are not known, or not needed."""
 
@@ -254,6 +256,7 @@ class TextProfile:
             "tagged_share": self.tagged_share,
             "list_marks": self.list_marks,
             "capitals_words": self.capitals_words,
+            "paragraph_ends": self.paragraph_ends,
         }
         if self.source_characters is not None:
             content["source_characters"] = self.source_characters
@@ -292,6 +295,7 @@ class TextProfile:
                 tagged_share=_share(content, "tagged_share"),
                 list_marks=tuple(map(str, content.get("list_marks", []))),
                 capitals_words=tuple(map(str, content.get("capitals_words", []))),
+                paragraph_ends=tuple(map(str, content.get("paragraph_ends", []))),
             )
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             raise damaged_file(path, error) from error

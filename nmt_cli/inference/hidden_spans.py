@@ -147,6 +147,11 @@ class HiddenSpans:
         opening = LEADING_PUNCTUATION.fullmatch(self.read_text, self._read_words[number][0], read_start)
         return is_glued or (opening is not None and not is_mark(masked[end : end + 1]))
 
+    @property
+    def has_placeholders(self) -> bool:
+        """Whether something is read in place of every span."""
+        return all(span.placeholder for span in self.spans)
+
     def needs_alignment(self, text: str) -> bool:
         """Whether a span has no place in what the model wrote."""
         return not all(span.placeholder and span.placeholder in text for span in self.spans)

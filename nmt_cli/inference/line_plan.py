@@ -1,11 +1,13 @@
 """What is translated for each line: its sentences, normalised, tokenized, and cut to what the model reads."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
-from nmt_cli.data.protected_spans import has_nothing_to_translate
+from nmt_cli.data.protected_spans import PARAGRAPH_END, has_nothing_to_translate
 from nmt_cli.data.sentences.missing_stops import split_at_missing_stops
 from nmt_cli.data.sentences.splitter import SentenceSplitter
 from nmt_cli.data.text_profile import TextProfile
@@ -82,6 +84,29 @@ class LinePlan:
         return [unit for unit in self.units if unit.given is None]
 
 
+class JoinedUnits(NamedTuple):
+    """Units [first, end) of a plan as one."""
+
+    plan: LinePlan
+    first: int
+    end: int
+    unit: TranslationUnit
+
+    def replace(self) -> None:
+        """Let the plan have the one in place of the others."""
+        self.plan.units[self.first : self.end] = [self.unit]
+
+    @property
+    def units(self) -> list[TranslationUnit]:
+        """The units of the plan."""
+        return self.plan.units[self.first : self.end]
+
+    @property
+    def separate(self) -> list[TranslationUnit]:
+        """Those of the units that are searched for."""
+        return [unit for unit in self.units if unit.given is None]
+
+
 class LinePlanner:
     """Plans lines for a model that reads and writes at most so many tokens; `max_target_tokens` None: any number."""
 
@@ -143,10 +168,9 @@ class LinePlanner:
             if unit.hidden is not None and not unit.prefix and self.protector.may_copy(unit.hidden)
         ]
         texts = [unit.language_tag + self.casing.model_form(self.normalizer(unit.segment.text)) for unit, _ in hidden]
-        limit = min(self.max_source_tokens, self.max_sentence_tokens or self.max_source_tokens)
         changed = []
         for (unit, hidden_spans), ids in zip(hidden, self.tokenizers.source.encode(texts), strict=True):
-            if len(ids) <= limit:
+            if len(ids) <= self._max_verbatim_tokens:
                 changed.append((unit, unit.source_ids, hidden_spans))
                 unit.source_ids, unit.hidden, unit.copied = ids, None, hidden_spans
         return changed
@@ -168,6 +192,32 @@ class LinePlanner:
         for piece, ids in zip(pieces, encoded, strict=True):
             self._add_units(single, piece, ids)
         return single
+
+    def join_paragraphs(self, plans: Sequence[LinePlan]) -> list[JoinedUnits]:
+        """Paragraphs of a line that the model may have learned to read together, with what ends each of them, which is
+        a placeholder or read as it is."""
+        if not self.profile.paragraph_ends:
+            return []
+        joined, texts = [], []
+        for plan in plans:
+            for first, end in _paragraph_ranges(plan.units, self.profile.paragraph_ends):
+                text = "".join(unit.segment.text + unit.segment.separator for unit in plan.units[first:end])
+                piece = self._whole(text.strip())
+                hidden = self.protector.hide(piece, plan.language_tag)
+                if hidden is None or not (self.protector.may_copy(hidden) or hidden.has_placeholders):
+                    continue
+                segment = Segment(piece.unmasked, plan.units[end - 1].segment.separator)
+                unit = TranslationUnit(segment, language_tag=plan.language_tag)
+                unit.hidden, unit.copied = (hidden, None) if hidden.has_placeholders else (None, hidden)
+                joined.append(JoinedUnits(plan, first, end, unit))
+                texts.append(plan.language_tag + self.casing.model_form(self.normalizer(unit.read_text)))
+        for each, ids in zip(joined, self.tokenizers.source.encode(texts), strict=True):
+            each.unit.source_ids = ids
+        return [each for each in joined if len(each.unit.source_ids) <= self._max_verbatim_tokens]
+
+    @property
+    def _max_verbatim_tokens(self) -> int:
+        return min(self.max_source_tokens, self.max_sentence_tokens or self.max_source_tokens)
 
     def translated_texts(self, line: str) -> list[str]:
         """The normalised pieces of a line, without its language tag, that are translated and not copied."""
@@ -446,3 +496,19 @@ class LinePlanner:
             )
             ids = ids[: self.max_target_tokens]
         unit.prefix, unit.prefix_ids = prefix, ids
+
+
+def _paragraph_ranges(units: Sequence[TranslationUnit], known_ends: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Ranges of neighbouring units that are each a paragraph to translate, and of what ends them, each of which is
+    known."""
+    kinds = "".join(
+        "t" if unit.given is None and not unit.prefix else "e" if _is_paragraph_end(unit.segment, known_ends) else "-"
+        for unit in units
+    )
+    for match in re.finditer("(?<!t)t(?:et)+(?!t)", kinds):
+        yield match.span()
+
+
+def _is_paragraph_end(segment: Segment, known_ends: Sequence[str]) -> bool:
+    is_nothing_else = segment.is_copied and not PARAGRAPH_END.sub("", segment.text).strip()
+    return is_nothing_else and all(end in known_ends for end in PARAGRAPH_END.findall(segment.text))

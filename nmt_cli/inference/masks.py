@@ -4,8 +4,11 @@ import re
 from collections.abc import Iterable, Sequence
 
 from nmt_cli.data.protected_spans import PARAGRAPH_END, Span
+from nmt_cli.data.scripts import UNSPACED_SCRIPTS
 from nmt_cli.vocabulary import BREAK_MARK, SPAN_MARK
 
+_LETTER = rf"[^\W{UNSPACED_SCRIPTS}\uac00-\ud7a3]"  # of a script with spaces around a name or a number
+_NOT_IN_WORD_BEFORE, _NOT_IN_WORD_BEHIND = f"(?<!{_LETTER})", f"(?!{_LETTER})"
 ANY_MARK = re.compile(f"[{SPAN_MARK}{BREAK_MARK}]")
 
 
@@ -35,8 +38,10 @@ def unmask(text: str, spans: Sequence[str]) -> str:
 def literal_pattern(strings: Iterable[str]) -> re.Pattern[str]:
     """Matches any of some strings, the longest first, and no part of a word; nothing where there are none."""
     ordered = sorted(set(strings), key=lambda string: (-len(string), string))
-    alternatives = [
-        (r"(?<!\w)" if string[0].isalnum() else "") + re.escape(string) + (r"(?!\w)" if string[-1].isalnum() else "")
-        for string in ordered
-    ]
-    return re.compile("|".join(alternatives) or r"(?!)")
+    return re.compile("|".join(as_word(string, re.escape(string)) for string in ordered) or r"(?!)")
+
+
+def as_word(string: str, pattern: str) -> str:
+    """A pattern of a string, but for where it is part of a word; an escape like \\n may be followed by one."""
+    before = _NOT_IN_WORD_BEFORE if string[0].isalnum() else ""
+    return before + pattern + (_NOT_IN_WORD_BEHIND if string[-1].isalnum() and string[0] != "\\" else "")

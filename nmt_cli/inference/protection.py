@@ -10,16 +10,17 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice, pairwise
+from operator import ge
 
 from nmt_cli.data.final_marks import COLONS, UNSPACED_COLONS
 from nmt_cli.data.list_marks import list_marks_end
 from nmt_cli.data.normalization import Normalizer
-from nmt_cli.data.protected_spans import Span, find_emoji, find_spans, merge_overlapping
+from nmt_cli.data.protected_spans import PARAGRAPH_END, Span, find_emoji, find_spans, merge_overlapping
 from nmt_cli.data.text_profile import TextProfile, ends_in_word
 from nmt_cli.data.unseen_characters import UnseenCharacters
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.inference.hidden_spans import PLACEHOLDER, HiddenSpans
-from nmt_cli.inference.masks import ANY_MARK, mask, mask_known, unmask
+from nmt_cli.inference.masks import ANY_MARK, mask, unmask
 from nmt_cli.inference.pieces import Piece
 from nmt_cli.inference.written_spans import ADDRESSES, StringKinds, has_string
 from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
@@ -137,7 +138,8 @@ class Protector:
     def has_exactly(self, hidden: HiddenSpans, text: str) -> bool:
         """Whether a text has what is hidden of its source, each as often, tags in their order, joined to nothing else.
 
-        Besides, it may have no more markup than the source, and has words if the source has. Quotation marks and
+        Besides, it may have no more markup than the source, and each of its paragraphs has words if that of the source
+        has. Quotation marks and
         brackets around a span may be others.
         """
         strings = list(hidden.find(text))
@@ -150,14 +152,17 @@ class Protector:
         tags, source_tags = (
             [span.text for span in spans if span.text.startswith("<")] for spans in (written, hidden.spans)
         )
-        rest, _ = mask(text, [(start, end) for start, end, _ in strings])
-        source_rest, _ = mask_known(hidden.source_text, [span.text for span in hidden.spans])
-        rest, source_rest = rest.replace(SPAN_MARK, " "), source_rest.replace(SPAN_MARK, " ")
+        paragraphs = _paragraphs(text, [(start, end) for start, end, _ in strings])
+        source = _paragraphs(hidden.source_text, [(span.source_start, span.source_end) for span in hidden.spans])
+        rest, source_rest = " ".join(paragraphs), " ".join(source)
+        has_words, source_has_words = (
+            [any(map(str.isalpha, part)) for part in parts] for parts in (paragraphs, source)
+        )
         return (
             len(written) == len(hidden.spans)
             and tags == source_tags
             and not Counter(_MARKUP.findall(rest)) - Counter(_MARKUP.findall(source_rest))
-            and (any(map(str.isalpha, rest)) or not any(map(str.isalpha, source_rest)))
+            and all(map(ge, has_words, source_has_words))
             and not find_spans(rest, self._patterns, self._target_language)
         )
 
@@ -179,6 +184,17 @@ class Protector:
         if not self.placeholders or not PLACEHOLDER.search(text):
             return text
         return HiddenSpans("", []).restore(text).text
+
+
+def _paragraphs(text: str, spans: Sequence[Span]) -> list[str]:
+    """The paragraphs of a text without its spans, some of which part them."""
+    paragraphs, position = [""], 0
+    for start, end in spans:
+        paragraphs[-1] += f"{text[position:start]} "
+        paragraphs += [""] * bool(PARAGRAPH_END.search(text, start, end))
+        position = end
+    paragraphs[-1] += text[position:]
+    return paragraphs
 
 
 def _mask_more(piece: Piece, parts: Sequence[Span]) -> Piece:

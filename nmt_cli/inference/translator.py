@@ -26,7 +26,7 @@ from nmt_cli.inference.degeneration import (
 from nmt_cli.inference.familiarity import FamiliarityLimits
 from nmt_cli.inference.hidden_spans import HiddenSpans
 from nmt_cli.inference.joining import join_candidates
-from nmt_cli.inference.line_plan import LinePlan, LinePlanner, TranslationUnit
+from nmt_cli.inference.line_plan import JoinedUnits, LinePlan, LinePlanner, TranslationUnit
 from nmt_cli.inference.lines import list_of_lines, to_single_line
 from nmt_cli.inference.output import Candidate, Translation, WordProbability
 from nmt_cli.inference.punctuation import drop_added_stop
@@ -138,16 +138,34 @@ class Translator:
     def _search_plans(self, plans: list[LinePlan]) -> None:
         """Search for the units of the plans that need it, and repair what is degenerate (search.repair_degenerate).
 
-        Except with sampling, sentences that were translated together are translated one by one where some are lost.
+        Except with sampling, paragraphs that were also translated together stay so where that is better, and sentences
+        that were translated together are translated one by one where some are lost.
         """
         if self.config.sampling:
             self._draw(plans)
         else:
+            joined = self.planner.join_paragraphs(plans)
+            self._search([each.unit for each in joined], self.config)
             self._search_verbatim([unit for plan in plans for unit in plan.searched_units])
+            for each in reversed(joined):
+                if self._is_better(each):
+                    each.replace()
         if self.config.repair_degenerate:
             self._repair([unit for plan in plans for unit in plan.searched_units])
         if not self.config.sampling:
             self._find_lost_sentences(plans)
+
+    def _is_better(self, joined: JoinedUnits) -> bool:
+        """Whether paragraphs that were read together have exactly what must not change, no fewer sentences than those
+        that were read one by one, and are at least as probable, token by token."""
+        unit, hidden = joined.unit, joined.unit.hidden or joined.unit.copied
+        count_sentences = self.planner.written_sentences
+        return (
+            hidden is not None
+            and _mean_log_probability([unit]) >= _mean_log_probability(joined.separate)
+            and self._is_exact(unit, hidden)
+            and count_sentences([unit]) >= count_sentences(joined.units)
+        )
 
     def _search_verbatim(self, units: Sequence[TranslationUnit]) -> None:
         """Search for units. What must not change is first left in what the model reads, where it may have learned to
@@ -216,18 +234,20 @@ class Translator:
             unit.hypotheses = list(drawn)
 
     def _is_exact(self, unit: TranslationUnit, hidden: HiddenSpans) -> bool:
-        """Whether every hypothesis of a unit that was read verbatim has exactly what would have been hidden, once it is
-        corrected, and the first one no issue."""
+        """Whether every hypothesis of a unit that was read verbatim, or with a placeholder for each span, has exactly
+        what is hidden of it, once it is corrected, and the first one no issue."""
         source = SourceText(unit.read_text, len(unit.source_ids), "")
         unknown_id, casing = self.tokenizers.target.unknown_id, self.planner.casing
+
+        def shown(text: str) -> str:
+            text = casing.restore(unit.read_text, text)
+            return hidden.corrected(text).text if unit.hidden is None else hidden.replace_placeholders(text)
+
         return (
             bool(unit.hypotheses)
             and not find_issues(source, unit.hypotheses)
             and all(
-                unknown_id not in hypothesis.ids
-                and self.planner.protector.has_exactly(
-                    hidden, hidden.corrected(casing.restore(unit.read_text, text)).text
-                )
+                unknown_id not in hypothesis.ids and self.planner.protector.has_exactly(hidden, shown(text))
                 for hypothesis, text, _ in unit.hypotheses
             )
         )
@@ -536,6 +556,14 @@ def _token_weights(_: int, weights: Any) -> list[list[float]]:
     from nmt_cli.decoding.word_alignment import token_weights  # with torch, which made the weights
 
     return token_weights(weights)
+
+
+def _mean_log_probability(units: Sequence[TranslationUnit]) -> float:
+    """The mean log-probability of the tokens of the best hypotheses; minus infinity where a unit has none."""
+    if not all(unit.hypotheses for unit in units):
+        return -math.inf
+    best = [unit.hypotheses[0].hypothesis for unit in units]
+    return sum(each.log_probability for each in best) / sum(len(each.ids) + 1 for each in best)
 
 
 def _token_probability(hypothesis: Hypothesis) -> float:

@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from functools import cache
 
 from nmt_cli.data.protected_spans import EMAIL, PARAGRAPH_END, URL, Span, find_spans
-from nmt_cli.inference.masks import unmask
+from nmt_cli.inference.masks import as_word, unmask
 from nmt_cli.inference.span_places import QUOTES, HiddenSpan
 from nmt_cli.vocabulary import SPAN_MARK
 
@@ -63,8 +63,7 @@ def written_pattern(masked: str, parts: tuple[str, ...]) -> re.Pattern[str]:
     for part, behind in zip(parts, [*between, ""], strict=True):
         pattern += re.escape(part) + _any_marks(behind)
     pattern += r"\s?" * _is_quote(closing[:1]) + _any_marks(closing)
-    text = unmask(masked, parts)
-    return re.compile(r"(?<!\w)" * text[0].isalnum() + pattern + r"(?!\w)" * text[-1].isalnum())
+    return re.compile(as_word(unmask(masked, parts), pattern))
 
 
 def _pattern_of(span: HiddenSpan) -> re.Pattern[str]:

@@ -153,6 +153,7 @@ def training_profile(corpus: CorpusConfig, data: PreparedData, base_folder: RunF
         language_tags=tuple(sorted({*profile.language_tags, *base.language_tags})),
         list_marks=tuple(sorted({*profile.list_marks, *base.list_marks})),
         capitals_words=tuple(sorted({*profile.capitals_words, *base.capitals_words})),
+        paragraph_ends=tuple(sorted({*profile.paragraph_ends, *base.paragraph_ends})),
     )
 
 

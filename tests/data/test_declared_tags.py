@@ -131,6 +131,7 @@ def test_a_run_learns_the_same_of_its_text_with_and_without_tags(tmp_path: Path)
     numbers = [(f"The {'dog' if n % 3 else 'cat'} sees the house no {n}.", f"Nr. {n} sieht er.") for n in range(90)]
     numbers += [(f"STOP THE DOG NO {n}.", f"HALT, NR. {n}.") for n in range(10, 22)]
     numbers += [(f"- The bird no {n} sings.", f"- Nr. {n} singt.") for n in range(20)]
+    numbers += [(rf"The car no {n}.\nIt is red.", rf"Nr. {n}.\nRot.") for n in range(20)]
     tagged = [(f"<2de> {source}", target) for source, target in numbers]
     write(tmp_path, a=numbers, tagged=tagged, dev=numbers[:9])
     settings = {"filters": None, "drop_overlap": "none"}
@@ -151,9 +152,11 @@ def test_a_run_learns_the_same_of_its_text_with_and_without_tags(tmp_path: Path)
         "added_stops",
         "replaced_marks",
         "capitals_words",
+        "paragraph_ends",
     ):
         assert getattr(profiles[0], name) == getattr(profiles[1], name), name
     assert (profiles[0].capitals_words, profiles[0].list_marks) == (("STOP",), ("-",))
+    assert profiles[0].paragraph_ends == (r"\n",)
     words = [(data.folder / "words.source.txt").read_text() for data in (plain, declared, in_text)]
     assert words[0] == words[1] == words[2]
     assert (declared.folder / "train.source.txt").read_text().startswith("<2de> The cat")

@@ -36,6 +36,7 @@ PROFILE = TextProfile(
     tagged_share=0.5,
     list_marks=("-", "0."),
     capitals_words=("WARNING",),
+    paragraph_ends=("<br>", r"\n"),
 )
 
 

@@ -268,6 +268,8 @@ def test_without_an_alignment_it_is_put_in_proportion_between_words(
         ("Delete (#) now?", "文件（）吗？", "文件（%s）吗？"),
         ("Delete # now?", "Datei „“ löschen?", "Datei „%s“ löschen?"),
         ("Delete # () now?", "Datei () löschen?", "Datei %s () löschen?"),
+        ("Delete # now?", "删除%s吗？", "删除%s吗？"),
+        ("Delete # now?", "%s를 삭제할까요?", "%s를 삭제할까요?"),
     ],
 )
 def test_quotation_marks_and_brackets_are_those_of_the_translation(masked: str, written: str, expected: str) -> None:
@@ -660,3 +662,62 @@ def test_what_is_decoded_in_the_line_is_not_added() -> None:
         config = NormalizationConfig.model_validate(options)
         protector = Protector(SearchConfig(), TextProfile("en", "de", config), Normalizer(config))
         assert protector.added_placeholders(line, translation) == []
+
+
+class Rating(Rewriting):
+    """As `Rewriting`, with a log-probability for each text that it reads."""
+
+    def __init__(self, tokenizer: TextTokenizer, rewrite: Callable[[str], str], rate: Callable[[str], float]) -> None:
+        super().__init__(tokenizer, rewrite)
+        self.rate = rate
+
+    def search(self, sources: list[TokenIds], config: SearchConfig, prefixes: Any = None) -> list[list[Hypothesis]]:
+        rates = map(self.rate, self.tokenizer.decode(sources))
+        searched = super().search(sources, config, prefixes)
+        return [[Hypothesis(only.ids, rate, rate)] for (only,), rate in zip(searched, rates, strict=True)]
+
+
+TWO_PARAGRAPHS = r"The man reads.\nTwo dogs do."
+
+
+@pytest.mark.parametrize(
+    "line, ends, written, rate, expected",
+    [
+        (TWO_PARAGRAPHS, (r"\n",), r"Er liest.\nHunde tun es.", -1.0, r"Er liest.\nHunde tun es."),
+        (TWO_PARAGRAPHS, (r"\n",), r"Er liest.\nHunde tun es.", -90.0, TWO_PARAGRAPHS),
+        (TWO_PARAGRAPHS, (r"\n",), "Er liest. Hunde tun es.", -1.0, TWO_PARAGRAPHS),
+        (TWO_PARAGRAPHS, (r"\n",), r"Er liest, und Hunde tun es.\n", -1.0, TWO_PARAGRAPHS),
+        (TWO_PARAGRAPHS, ("<br>",), r"Er liest.\nHunde tun es.", -1.0, TWO_PARAGRAPHS),
+        (TWO_PARAGRAPHS + r"\n", (r"\n",), r"Er liest.\nHunde tun es.", -1.0, r"Er liest.\nHunde tun es.\n"),
+        (r"{0} reads.\n\nTwo dogs do.", (r"\n",), r"{0} liest.\n\nSie tun es.", -1.0, r"{0} liest.\n\nSie tun es."),
+    ],
+)  # fmt: skip
+def test_paragraphs_are_read_together_by_a_model_that_has_learned_it(
+    line: str, ends: tuple[str, ...], written: str, rate: float, expected: str, tokenizer: TextTokenizer
+) -> None:
+    together = line.removesuffix(r"\n")
+    engine = Rating(
+        tokenizer, lambda text: written if text == together else text, lambda text: rate if text == together else -1.0
+    )
+    profile = replace(PROFILE, source_characters=CHARACTERS + "\\{}<>", paragraph_ends=ends)
+    translator = echo(tokenizer, profile, engine, repair_degenerate=False)
+    (translation,) = translator.translate([line])
+    assert translation.text == expected
+    assert (together in engine.read) is (r"\n" in ends)
+
+
+def test_paragraphs_are_read_together_with_placeholders(with_placeholders: TextTokenizer) -> None:
+    first = SPAN_PLACEHOLDERS[0]
+    rewrites = {f"The man reads.{first}Two dogs do.": f"Er liest.{first}Hunde tun es."}
+    engine = Rewriting(with_placeholders, lambda text: rewrites.get(text, text))
+    profile = replace(LEARNED, paragraph_ends=(r"\n",))
+    translator = echo(with_placeholders, profile, engine, repair_degenerate=False)
+    assert [translation.text for translation in translator.translate([TWO_PARAGRAPHS])] == [r"Er liest.\nHunde tun es."]
+
+
+def test_paragraphs_are_apart_with_a_prefix(tokenizer: TextTokenizer) -> None:
+    profile = replace(PROFILE, source_characters=CHARACTERS + "\\", paragraph_ends=(r"\n",))
+    translator = echo(tokenizer, profile, Rewriting(tokenizer), repair_degenerate=False)
+    (translation,) = translator.translate([TWO_PARAGRAPHS], [r"Er liest.\nEin"])
+    assert translation.text.startswith(r"Er liest.\nEin") and translation.text.count(r"\n") == 1
+    assert isinstance(translator.engine, Rewriting) and translator.engine.read == ["Two dogs do."]

@@ -140,7 +140,7 @@ def test_a_run_knows_the_abbreviations_and_capitals_of_both_texts(base: Path) ->
     assert resumed.profile.target_words.abbreviations == ("own",)  # a started run treats text as it was started
 
 
-@pytest.mark.parametrize("attribute", ["capitals_words", "list_marks"])
+@pytest.mark.parametrize("attribute", ["capitals_words", "list_marks", "paragraph_ends"])
 def test_a_run_knows_what_lines_of_either_text_begin_with_or_have_in_capitals(attribute: str, base: Path) -> None:
     recipe = tuned(base.parent)
     data = prepare_recipe(recipe, QUIET).data

@@ -20,6 +20,7 @@ from nmt_cli.data.letter_case import Truecaser, learn_capitals_words
 from nmt_cli.data.list_marks import learn_list_marks
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import decoded_pairs, read_evaluation_texts
+from nmt_cli.data.paragraph_ends import learn_paragraph_ends
 from nmt_cli.data.prepared.fingerprint import HELD_OUT_BY_UNTAGGED_SOURCE, HELD_OUT_KEY
 from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, SequenceStore, SplitText
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
@@ -330,6 +331,7 @@ class _Preparation:
             tagged_share(sample("source"), self.tags),
             learn_list_marks(zip(source_sample(), sample("target"), strict=True)),
             learn_capitals_words(source_sample(), corpus.source),
+            learn_paragraph_ends(zip(source_sample(), sample("target"), strict=True)),
         )
         profile.save(self.folder)
         self.profile.save(self.folder)
