@@ -22,7 +22,7 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.inference.hidden_spans import PLACEHOLDER, HiddenSpans
 from nmt_cli.inference.masks import ANY_MARK, mask, unmask
 from nmt_cli.inference.pieces import Piece
-from nmt_cli.inference.written_spans import ADDRESSES, StringKinds, has_string
+from nmt_cli.inference.written_spans import ADDRESSES, StringKinds, without_strings
 from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
 
 SEPARATORS = tuple(COLONS + UNSPACED_COLONS)
@@ -171,13 +171,15 @@ class Protector:
         if not self.is_on or not _MAY_BE_ADDED.search(translation):
             return []
         given, kinds = f"{line} {self._normalizer(line)}", StringKinds([], self._target_language)
-        added = []
-        for span in (translation[start:end] for start, end in kinds.find(translation)):
-            is_address = kinds.of(span) in ADDRESSES
-            is_given = has_string(given, span) if is_address else span in given
-            if (is_address or _OF_PROGRAMS.fullmatch(span)) and not is_given:
-                added.append(span)
-        return list(dict.fromkeys(added))
+        rest = without_strings(translation, (given[start:end] for start, end in kinds.find(given)))
+        added = [rest[start:end] for start, end in kinds.find(rest)]
+        return list(
+            dict.fromkeys(
+                span
+                for span in added
+                if kinds.of(span) in ADDRESSES or (_OF_PROGRAMS.fullmatch(span) and span not in given)
+            )
+        )
 
     def drop_placeholders(self, text: str) -> str:
         """The text without placeholders that stand for nothing."""

@@ -111,8 +111,17 @@ def _with_marks(span: HiddenSpan, text: str, start: int, end: int) -> str:
 
 def has_string(text: str, string: str) -> bool:
     """Whether a text has a string, not only as the beginning of a longer one."""
-    end = r"(?!(?a:[\w/]|[.-]\w))" if string[-1].isalnum() else ""
-    return re.search(re.escape(string) + end, text) is not None
+    return re.search(_whole(string), text) is not None
+
+
+def without_strings(text: str, strings: Iterable[str]) -> str:
+    """A text with a space in place of each of some strings, where it is not only the beginning of a longer one."""
+    ordered = sorted(set(strings), key=len, reverse=True)
+    return re.sub("|".join(map(_whole, ordered)), " ", text) if ordered else text
+
+
+def _whole(string: str) -> str:
+    return re.escape(string) + (r"(?!(?a:[\w/]|[.-]\w))" if string[-1].isalnum() else "")
 
 
 def replace_alike(

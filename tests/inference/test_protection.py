@@ -641,6 +641,8 @@ def test_a_placeholder_that_the_line_has_not_is_reported(tokenizer: TextTokenize
         ("Two {0} dogs.", "{0} Two dogs.", []),
         ("50 % of the dogs", "50 % der dogs", []),
         ("20 of it", "20 %s", []),
+        (r"Dogs (see www.a.de) do.\nA man", r"Hunde (www.a.de).\nEin Mann", []),
+        ("Dogs see www.a.de now", "Hunde www.a.de/b", ["the translation has www.a.de/b, which the line lacks"]),
         ("A man", "A <B and C> man", []),
         ("A man", "A </b> man {x}", ["the translation has </b>, {x}, which the line lacks"]),
     ]:
