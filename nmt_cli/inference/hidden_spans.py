@@ -36,9 +36,10 @@ from nmt_cli.inference.text_edits import WORD, Alignment, Edit, Edits, spans_of,
 from nmt_cli.inference.written_spans import (
     StringKinds,
     fill_empty_pairs,
+    has_protected_marks,
+    pattern_of,
     replace_alike,
     span_without_marks,
-    written_pattern,
     written_span,
 )
 from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
@@ -129,7 +130,7 @@ class HiddenSpans:
     def _written(self) -> re.Pattern[str]:
         """Matches spans in a translation, their parts, and placeholders."""
         spans = sorted(self.spans, key=lambda span: -len(span.text))
-        patterns = [written_pattern(span.masked, span.parts).pattern for span in spans]
+        patterns = [pattern_of(span).pattern for span in spans]
         return re.compile("|".join([*dict.fromkeys(patterns), self._literals.pattern, PLACEHOLDER.pattern]))
 
     @cached_property
@@ -162,6 +163,8 @@ class HiddenSpans:
         remaining = {span: span.text for span in self.spans}
         for match in self._written.finditer(text):
             span = written_span(match, remaining)
+            if span is not None and has_protected_marks(span) and match[0] != span.text:
+                span = None
             if span is not None:
                 del remaining[span]
             yield *match.span(), span
@@ -230,7 +233,7 @@ class HiddenSpans:
             span, written = written_span(match, missing), match[0]
             if span is None:
                 span, written = span_without_marks(match, missing) or (None, "")
-            elif written == span.placeholder:
+            elif written == span.placeholder or has_protected_marks(span):
                 written = missing[span]
             if span is not None:
                 del missing[span]
@@ -238,12 +241,17 @@ class HiddenSpans:
         places = list(fill_empty_pairs(text, first, missing, self.source_text))
         if self._kinds is not None and missing:
             filled = [span for _, _, span, _ in places]
-            lacking = [span for span in missing if span not in filled and (with_tags or not span.text.startswith("<"))]
+            lacking = [
+                span
+                for span in missing
+                if span not in filled and (with_tags or len(span.parts) > 1 or not span.text.startswith("<"))
+            ]
             places += replace_alike(text, first, lacking, self.source_text, self._kinds)
         for start, end, span, written in places:
-            if not any(start < other[1] and other[0] < end for other in strings):
+            inside = [other for other in strings if start < other[1] and other[0] < end]
+            if all(other[2] is None and start <= other[0] and other[1] <= end for other in inside):
                 del missing[span]
-                strings.append((start, end, span, written))
+                strings = [*(other for other in strings if other not in inside), (start, end, span, written)]
         return sorted(strings, key=itemgetter(0))
 
     def _missing_parts(self, prefix: str) -> dict[HiddenSpan, str]:

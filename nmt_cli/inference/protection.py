@@ -22,7 +22,7 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.inference.hidden_spans import PLACEHOLDER, HiddenSpans
 from nmt_cli.inference.masks import ANY_MARK, mask, unmask
 from nmt_cli.inference.pieces import Piece
-from nmt_cli.inference.written_spans import ADDRESSES, StringKinds, without_strings
+from nmt_cli.inference.written_spans import ADDRESS, StringKinds, without_strings
 from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
 
 SEPARATORS = tuple(COLONS + UNSPACED_COLONS)
@@ -177,7 +177,7 @@ class Protector:
             dict.fromkeys(
                 span
                 for span in added
-                if kinds.of(span) in ADDRESSES or (_OF_PROGRAMS.fullmatch(span) and span not in given)
+                if kinds.of(span) == ADDRESS or (_OF_PROGRAMS.fullmatch(span) and span not in given)
             )
         )
 

@@ -18,8 +18,9 @@ _IN_PAIR = re.compile(rf"([^\w\s])\s*({SPAN_MARK}(?:.*{SPAN_MARK})?)\s*[^\w\s]")
 _OPENED, _CLOSED = re.compile(r"[(\[{«„“‚‘‹「『（【《〈［\"'»]\Z"), re.compile(r"[.,!?]*[)\]}»“”’‘›」』）】》〉］\"'«]")
 _URL, _EMAIL = re.compile(rf"{URL}|www\.", re.IGNORECASE), re.compile(EMAIL)
 _IS_PERCENTAGE = re.compile(r"\d\s?\Z")  # what stands before a percent sign
-ADDRESSES = ("URL", "e-mail")  # the kinds of strings that these are
+ADDRESS = "address"  # the kind of URLs and e-mail addresses
 _NAME = "name"  # of a file, a domain and the like, which are not told apart
+_OF_PROGRAM = "%{$"  # what placeholders of programs begin with, another in every language and library
 MIN_LIKENESS = 0.5  # of a name, to be taken for another that was miscopied
 
 Placed = tuple[int, int, HiddenSpan, str]  # a part of a translation, the span that it is, and what is written there
@@ -47,10 +48,24 @@ class StringKinds:
             if pattern.fullmatch(string):
                 return f"pattern {number}"
         if _URL.match(string) or _EMAIL.fullmatch(string):
-            return ADDRESSES[not _URL.match(string)]
+            return ADDRESS
         if string.startswith("<"):
             return string[: 1 + string.startswith("</")]
-        return _NAME if string[0].isalnum() else string[0]
+        if string[0].isalnum() or string[0] in "/\\~.":
+            return _NAME
+        return _OF_PROGRAM if string[0] in _OF_PROGRAM else string[0]
+
+    def may_replace(self, string: str, written: str) -> bool:
+        """Whether one that a translation lacks may stand in place of one that it has besides."""
+        kind, written_kind = self.of(string), self.of(written)
+        if kind == written_kind == _NAME:
+            return likeness(string, written) >= MIN_LIKENESS
+        return kind == written_kind or (kind == _NAME and written_kind == ADDRESS)
+
+
+def likeness(string: str, other: str) -> float:
+    """How much of two strings is the same, from 0 to 1."""
+    return SequenceMatcher(None, other, string, autojunk=False).ratio()
 
 
 @cache
@@ -66,8 +81,22 @@ def written_pattern(masked: str, parts: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(as_word(unmask(masked, parts), pattern))
 
 
-def _pattern_of(span: HiddenSpan) -> re.Pattern[str]:
-    return written_pattern(span.masked, span.parts)
+def pattern_of(span: HiddenSpan) -> re.Pattern[str]:
+    """Matches the span in a translation, with any marks around it, also where its own are protected."""
+    return written_pattern(*_with_own_marks(span))
+
+
+def has_protected_marks(span: HiddenSpan) -> bool:
+    """Whether marks around it must not change: the training text never had them."""
+    return len(_with_own_marks(span)[1]) < len(span.parts)
+
+
+def _with_own_marks(span: HiddenSpan) -> tuple[str, tuple[str, ...]]:
+    """A masked span, and its parts but for quotation marks and brackets, which are not masked."""
+    parts = tuple(part for part in span.parts if not any(part in marks for marks in _ALIKE))
+    if not parts:
+        return span.masked, span.parts
+    return unmask(span.masked, [SPAN_MARK if part in parts else part for part in span.parts]), parts
 
 
 def _any_marks(text: str) -> str:
@@ -89,7 +118,7 @@ def written_span(match: re.Match[str], missing: Mapping[HiddenSpan, str]) -> Hid
             return span
         if span.placeholder and span.placeholder in match.string:
             continue
-        if match[0] == lacking or (lacking == span.text and _pattern_of(span).fullmatch(match[0])):
+        if match[0] == lacking or (lacking == span.text and pattern_of(span).fullmatch(match[0])):
             return span
     return None
 
@@ -104,9 +133,9 @@ def span_without_marks(match: re.Match[str], missing: Mapping[HiddenSpan, str]) 
 
 
 def _with_marks(span: HiddenSpan, text: str, start: int, end: int) -> str:
-    """What is written of a span of one part in place of this part of a translation."""
+    """What is written of a span in place of this part of a translation."""
     has_marks = _OPENED.search(text, 0, start) or _CLOSED.match(text, end)
-    return span.parts[0] if has_marks else span.text
+    return span.parts[0] if has_marks and len(span.parts) == 1 else span.text
 
 
 def has_string(text: str, string: str) -> bool:
@@ -131,21 +160,26 @@ def replace_alike(
     its source has not: of several, the one that is most like it."""
     strings = [(start, end) for start, end in kinds.find(text) if start >= first]
     invented = [(start, end) for start, end in strings if not has_string(source, text[start:end])]
-    lacking = [span for span in missing if len(span.parts) == 1] if invented else []
-    likeness = []
+    lacking = list(missing) if invented else []
+    likenesses = []
     for order, (start, end) in enumerate(invented):
-        kind = kinds.of(text[start:end])
         for span_order, span in enumerate(lacking):
-            if kind == kinds.of(span.parts[0]):
-                ratio = SequenceMatcher(None, text[start:end], span.parts[0], autojunk=False).ratio()
-                if kind != _NAME or ratio >= MIN_LIKENESS:
-                    likeness.append((-ratio, abs(order - span_order), order, span_order))
+            parts = [part for part in span.parts if kinds.may_replace(part, text[start:end])]
+            if parts and (len(span.parts) == 1 or _is_whole(span)):
+                likenesses.append((-likeness(parts[0], text[start:end]), abs(order - span_order), order, span_order))
     replaced, placed = set[int](), set[int]()
-    for _, _, order, span_order in sorted(likeness):
+    for _, _, order, span_order in sorted(likenesses):
         if order not in replaced and span_order not in placed:
             replaced.add(order)
             placed.add(span_order)
             yield *invented[order], lacking[span_order], _with_marks(lacking[span_order], text, *invented[order])
+
+
+def _is_whole(span: HiddenSpan) -> bool:
+    """Whether it has as many closing tags as opening ones, and something between them."""
+    closing = sum(part.startswith("</") for part in span.parts)
+    opening = sum(part.startswith("<") and not part.endswith("/>") for part in span.parts) - closing
+    return opening == closing and not all(part.startswith("<") for part in span.parts)
 
 
 def fill_empty_pairs(text: str, first: int, missing: Mapping[HiddenSpan, str], source: str) -> Iterator[Placed]:
@@ -159,13 +193,15 @@ def fill_empty_pairs(text: str, first: int, missing: Mapping[HiddenSpan, str], s
         if span is not None:
             remaining.remove(span)
             space = pair[0][1:-1]
-            yield *pair.span(), span, f"{mark}{space}{inside}{space}{pair[0][-1]}"
+            in_pair = f"{mark}{space}{inside}{space}{pair[0][-1]}"
+            yield *pair.span(), span, span.text if has_protected_marks(span) else in_pair
 
 
 def _inside(span: HiddenSpan, mark: str) -> str:
     """What of a span belongs behind an opening mark; nothing where it belongs elsewhere."""
-    in_pair = _IN_PAIR.fullmatch(span.masked)
+    masked, parts = _with_own_marks(span)
+    in_pair = _IN_PAIR.fullmatch(masked)
     if in_pair is not None:
-        return unmask(in_pair[2], span.parts) if _any_marks(in_pair[1]) == _any_marks(mark) else ""
-    is_word = not any(part.startswith("<") or PARAGRAPH_END.fullmatch(part) for part in span.parts)
-    return span.text if is_word and _is_quote(mark) and not span.masked.strip(SPAN_MARK) else ""
+        return unmask(in_pair[2], parts) if _any_marks(in_pair[1]) == _any_marks(mark) else ""
+    is_word = _is_whole(span) and not any(PARAGRAPH_END.fullmatch(part) for part in parts)
+    return span.text if is_word and _is_quote(mark) and not masked.strip(SPAN_MARK) else ""

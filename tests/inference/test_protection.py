@@ -276,6 +276,14 @@ def test_quotation_marks_and_brackets_are_those_of_the_translation(masked: str, 
     assert HiddenSpans(masked.replace("#", SPAN_MARK), ["%s"]).restore(written).text == expected
 
 
+@pytest.mark.parametrize("written", ["Datei „%s“ löschen?", "Datei „“ löschen?", "Datei “%s“ löschen?"])
+def test_quotation_marks_that_the_training_text_never_had_stand_in_place_of_those_of_the_translation(
+    written: str,
+) -> None:
+    hidden = HiddenSpans(f"Delete {SPAN_MARK * 3} now?", ["“", "%s", "”"])
+    assert hidden.restore(written).text == "Datei “%s” löschen?"
+
+
 def test_what_stands_in_quotation_marks_of_the_target_language_is_left_to_a_model_that_copies_it(
     tokenizer: TextTokenizer,
 ) -> None:
@@ -597,8 +605,14 @@ def test_what_a_model_miscopied_is_replaced_where_it_stands(
     [
         ("See https://www.a.de/docs.", "Siehe https://www.", "Siehe https://www.a.de/docs."),
         ("See https://a.example/docs/161.", "Siehe {0}.", "Siehe {0} https://a.example/docs/161."),
-        ("See https://a.example/docs/161.", "Siehe x@b.de.", "Siehe x@b.de https://a.example/docs/161."),
-        ("Read config.ini now", "Jetzt lesen www.a.de", "Jetzt config.ini lesen www.a.de"),
+        ("See https://a.example/docs/161.", "Siehe x@b.de.", "Siehe https://a.example/docs/161."),
+        ("See x@b.de.", "Siehe https://www.", "Siehe x@b.de."),
+        ("See C:\\a\\b.ini.", "Siehe https://www.", "Siehe C:\\a\\b.ini."),
+        ('See "{name}" now', "Jetzt „%s“ sehen", "Jetzt „{name}“ sehen"),
+        ("See <b>%1$s</b> now", "Jetzt „%s“ sehen", "Jetzt „<b>%1$s</b>“ sehen"),
+        ("See <b>%s</b> now", "Jetzt „“ sehen", "Jetzt „<b>%s</b>“ sehen"),
+        ("See </b>%1$s now", "%s Jetzt sehen", "%s </b>%1$s Jetzt sehen"),
+        ("Read config.ini now", "Jetzt lesen www.a.de", "Jetzt lesen config.ini"),
         ("Read @config now", "Jetzt lesen", "Jetzt @config lesen"),
     ],
 )
