@@ -147,3 +147,10 @@ def device_name(device: torch.device) -> str:
         return device.type
     threads = torch.get_num_threads()
     return f"CPU, {pluralize(threads, 'thread')}"
+
+
+def describe_computation(dtype: torch.dtype, device: torch.device, process_count: int) -> str:
+    """What the last bits of a result depend on, such as `fp32 on CPU, 2 threads`."""
+    precision = next(name for name, named_dtype in DTYPES.items() if named_dtype == dtype)
+    processes = "" if process_count == 1 else f", {process_count} processes"
+    return f"{precision} on {device_name(device)}{processes}"

@@ -15,7 +15,7 @@ from nmt_cli.data.prepared.fingerprint import HELD_OUT_KEY
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.text_profile import LANGUAGES_FILE, TextProfile, profile_files
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
-from nmt_cli.device import DTYPES, device_name, limit_kernel_cache, resolved_precision
+from nmt_cli.device import DTYPES, describe_computation, limit_kernel_cache, resolved_precision
 from nmt_cli.distributed.process_group import ProcessGroup
 from nmt_cli.errors import DataError, RunError, pluralize
 from nmt_cli.fs import atomic_write_text, reject_external_symlinks
@@ -122,10 +122,9 @@ class TrainingRun:
     def _report_summary(self) -> None:
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.reporter.info(
-            f"{self.recipe.name}: {self.recipe.model.type}, {parameters:,} parameters, {self.precision} on "
-            f"{device_name(self.device)}; {pluralize(self.data.manifest['train'], 'pair')}, "
-            f"{pluralize(self.recipe.training.updates, 'update')}"
-            + ("" if self.processes.is_single else f", {self.processes.world_size} processes")
+            f"{self.recipe.name}: {self.recipe.model.type}, {parameters:,} parameters, "
+            f"{describe_computation(self.dtype, self.device, self.processes.world_size)}; "
+            f"{pluralize(self.data.manifest['train'], 'pair')}, {pluralize(self.recipe.training.updates, 'update')}"
         )
 
     @property
@@ -208,6 +207,11 @@ class TrainingRun:
             )
         elif state.stop_reason is None:
             reporter.info(f"resuming at update {state.update:,} of {updates:,}")
+            if state.computed_in not in (None, trainer.computes_in):
+                reporter.info(
+                    f"now in {trainer.computes_in}, before in {state.computed_in}: the final weights may differ from "
+                    "those of an uninterrupted run"
+                )
 
 
 def set_up_training(

@@ -44,6 +44,7 @@ class TrainingState:
     training_seconds: float = 0.0
     batches_per_update: int = 1  # over all processes
     sync_wait_seconds: float = 0.0  # part of training_seconds that a process waited for others, on average
+    computed_in: str | None = None  # the last update: precision, device, threads, processes; None: not known
     stop_reason: str | None = None
     max_micro_batch_positions: int | None = None  # larger batches are split; None: every batch fitted into memory
     recent_losses: list[float] = field(default_factory=list)  # of the last updates, for the LossMonitor

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.allocator import return_freed_memory
+from nmt_cli.device import describe_computation
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from nmt_cli.errors import DeviceError, RunError, TrainingError, UserError, is_out_of_memory
 from nmt_cli.models.contract import TranslationModel
@@ -65,6 +66,7 @@ class Trainer:
         self.model, self.config, self.batch_iterator, self.validate = model, config, batch_iterator, validate
         self.checkpointer, self.logger, self.reporter = checkpointer, logger, logger.reporter
         self.processes, self.device = processes, model.device
+        self.computes_in = describe_computation(dtype, self.device, processes.world_size)
         self.parameters = FlatParameters(model, dtype, extra_scalar_count(processes))
         self.gradient_all_reduce = GradientAllReduce(self.parameters, processes)
         betas = (config.beta1, config.beta2)
@@ -428,6 +430,7 @@ class Trainer:
             **self.weight_averager.tensors(),
         }
         self.state.metrics_since_log = self._metrics.to_record()
+        self.state.computed_in = self.computes_in
         self.checkpointer.save(self.state.update, tensors, vars(self.state))
         self.checkpointer.mark_best(self.state.best_update)
         if self.state.update % self.config.validate_every == 0:

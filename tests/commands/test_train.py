@@ -187,6 +187,42 @@ def test_a_resumed_run_computes_in_the_precision_that_was_measured_at_its_start(
     assert json.loads((toy / "other/result.json").read_text())["precision"] == "fp32"
 
 
+@pytest.mark.parametrize(
+    "before, now, differs",
+    [
+        ("CPU, 2 threads", "CPU, 1 thread", True),
+        ("CPU, 2 threads", "CPU, 2 threads", False),
+        ("CPU, 2 threads", "GPU", True),
+        ("GPU", "GPU", False),  # there the number of threads changes nothing
+        (None, "CPU, 1 thread", False),  # a checkpoint that does not say it
+    ],
+)
+def test_resuming_on_what_rounds_otherwise_says_that_weights_may_differ(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, before: str | None, now: str, differs: bool
+) -> None:
+    monkeypatch.setattr(device, "device_name", lambda _: before)
+    train(toy_recipe(toy / "text", updates=6, precision="fp32"), toy / "run", QUIET)
+    newest = RunFolder(toy / "run").checkpoints.step_folders()[-1] / "state.json"
+    state = json.loads(newest.read_text())
+    assert state["computed_in"] == f"fp32 on {before}"
+    if before is None:
+        newest.write_text(json.dumps({key: value for key, value in state.items() if key != "computed_in"}))
+    for device_now, is_told in ((now, differs), (now, False)):  # the second time it is that of the run
+        monkeypatch.setattr(device, "device_name", lambda _, name=device_now: name)
+        updates, listener = json.loads(newest.read_text())["update"] + 6, Listener()
+        train(toy_recipe(toy / "text", updates=updates, precision="fp32"), toy / "run", listener, resume=True)
+        notes = [line for line in listener.said if "uninterrupted" in line]
+        assert notes == is_told * [
+            f"now in fp32 on {now}, before in fp32 on {before}: the final weights may differ from those of an "
+            "uninterrupted run"
+        ]
+        newest = RunFolder(toy / "run").checkpoints.step_folders()[-1] / "state.json"
+    listener = Listener()
+    monkeypatch.setattr(device, "device_name", lambda _: "other")
+    train(toy_recipe(toy / "text", updates=updates, precision="fp32"), toy / "run", listener, resume=True)
+    assert not any("uninterrupted" in line for line in listener.said)  # nothing is left to compute
+
+
 def test_resuming_a_finished_run_says_so_and_changes_nothing(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = toy_recipe(toy / "text")
     train(recipe, toy / "run", QUIET)
