@@ -117,7 +117,7 @@ def _finish(run: TrainingRun, state: TrainingState) -> TrainingResult:
     run.processes.run_on_main(lambda: _fit_confidence(run, precision, (state.update, checkpoint.update)))
     return_freed_memory()
     if run.processes.is_main:
-        _write_result(run, result, checkpoint, test_seconds)
+        _write_result(run, result, checkpoint, test_seconds, resolved_precision(precision, run.device))
         _export(run)
     if note := _scores_note(run, checkpoint.update):
         reporter.info(note)
@@ -170,7 +170,9 @@ def _export(run: TrainingRun) -> None:
     run.reporter.info(f"{place}nmt translate uses {automatic.text} (exported in {seconds:.1f} s)")
 
 
-def _write_result(run: TrainingRun, result: TrainingResult, checkpoint: Checkpoint, test_seconds: float) -> None:
+def _write_result(
+    run: TrainingRun, result: TrainingResult, checkpoint: Checkpoint, test_seconds: float, test_precision: str
+) -> None:
     by_text = {name: _as_object(scores) for name, scores in result.scores_by_text.items()}
     state = result.state
     run.folder.write_json(
@@ -185,6 +187,8 @@ def _write_result(run: TrainingRun, result: TrainingResult, checkpoint: Checkpoi
             **({"test_by_text": by_text} if by_text else {}),
             "training_seconds": state.training_seconds,
             "test_seconds": test_seconds,
+            "test_engine": "torch",
+            "test_precision": test_precision,
             "finished": state.stop_reason or "all updates done",
             "processes": run.processes.world_size,
             "hardware": device_name(run.device),

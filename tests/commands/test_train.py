@@ -575,6 +575,8 @@ def test_the_test_text_is_translated_as_nmt_translate_does(
     code, out, _ = nmt("translate", toy / "run", stdin=source)
     assert code == 0 and len(set(out.splitlines())) > 9
     assert out == (toy / "run/test.hypotheses.txt").read_text()
+    result = json.loads((toy / "run/result.json").read_text())
+    assert (result["precision"], result["test_engine"], result["test_precision"]) == ("bf16", "torch", precision)
 
 
 def test_the_test_text_is_corrected_as_nmt_translate_does(
