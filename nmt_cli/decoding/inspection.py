@@ -12,6 +12,7 @@ from nmt_cli.decoding.beam import BeamSearch
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import BeamNode, BeamTrace, TokenIds, TokenInspection
 from nmt_cli.decoding.host import Array, batch_with_end, batch_with_start, to_host
+from nmt_cli.decoding.word_alignment import attention_weights
 from nmt_cli.models.contract import Autoregressive, TranslationModel
 
 
@@ -30,6 +31,7 @@ def inspect_tokens(
     log_probs = logits.float().log_softmax(-1)
     target_out = torch.tensor([*target_ids, model.vocabulary.end], device=log_probs.device)
     best_log_probs, best_ids = log_probs.topk(min(alternatives, log_probs.shape[1]))
+    attention = attention_weights(model, [source_ids], [target_ids])
     self_attention = model.self_attention(source, target_in)
     return TokenInspection(
         log_probs.gather(1, target_out[:, None])[:, 0].tolist(),
@@ -37,7 +39,7 @@ def inspect_tokens(
             list(zip(ids, values, strict=True))
             for ids, values in zip(best_ids.tolist(), best_log_probs.tolist(), strict=True)
         ],
-        _of_sentence(model.attention(source, target_in)),
+        None if attention is None else attention[0],
         _of_sentence(self_attention.source),
         _of_sentence(self_attention.target),
     )

@@ -20,11 +20,12 @@ def attention_weights(
 ) -> list[Tensor] | None:
     """Attention weights [layers, heads, T, S] of each pair, ends of sentence included; None without attention.
 
-    UserError for a model that says that it has attention, and returns none.
+    UserError for a model that says that it has attention, and returns none, or what cannot be attention weights.
     """
     if not isinstance(model, Autoregressive):
         return None
-    weights = model.attention(batch_with_end(model, sources), batch_with_start(model, targets))
+    source, target_in = batch_with_end(model, sources), batch_with_start(model, targets)
+    weights = model.attention(source, target_in)
     if weights is None:
         if model.has_attention:
             raise UserError(
@@ -32,10 +33,22 @@ def attention_weights(
                 "return weights [B, layers, heads, T, S], or make has_attention false"
             )
         return None
-    return [
+    batch_size, target_length, source_length = *target_in.ids.shape, source.ids.shape[1]
+    shape = list(weights.shape)
+    if len(shape) != 5 or 0 in shape or shape != [batch_size, *shape[1:3], target_length, source_length]:
+        raise UserError(
+            f"model {model.config.type}: attention() returned shape {shape}: return weights [B, layers, heads, T, S], "
+            f"here [{batch_size}, layers, heads, {target_length}, {source_length}]"
+        )
+    pairs_weights = [
         pair_weights[:, :, : len(target) + 1, : len(source) + 1].float().cpu()
         for pair_weights, source, target in zip(weights, sources, targets, strict=True)
     ]
+    if not all(pair_weights.isfinite().all() for pair_weights in pairs_weights):
+        raise UserError(
+            f"model {model.config.type}: attention() returned numbers that are not finite: return weights of at least 0"
+        )
+    return pairs_weights
 
 
 def word_alignment(weights: Tensor, source_tokens: list[str], target_tokens: list[str]) -> list[tuple[int, int]]:

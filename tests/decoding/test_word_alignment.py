@@ -1,5 +1,7 @@
 """Attention weights without padding, and words aligned by them."""
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.decoding.ensemble import Ensemble
+from nmt_cli.decoding.inspection import inspect_tokens
 from nmt_cli.decoding.word_alignment import attention_weights, word_alignment
 from nmt_cli.errors import UserError
 from nmt_cli.models import MODELS
@@ -78,6 +81,53 @@ def test_a_model_that_says_it_has_attention_and_returns_none_is_refused(monkeypa
         ):
             attention_weights(either, [[4, 5]], [[6]])
     assert attention_weights(build("rnn", attention="none"), [[4, 5]], [[6]]) is None
+
+
+SHAPE = "return weights [B, layers, heads, T, S], here [2, layers, heads, 4, 3]"
+NOT_FINITE = "numbers that are not finite: return weights of at least 0"
+
+
+@pytest.mark.parametrize(
+    "spoil, problem",
+    [
+        (lambda weights: weights[:, 0, 0], f"shape [2, 4, 3]: {SHAPE}"),
+        (lambda weights: weights[:, 0], f"shape [2, 4, 4, 3]: {SHAPE}"),
+        (lambda weights: weights.transpose(3, 4), f"shape [2, 2, 4, 3, 4]: {SHAPE}"),
+        (lambda weights: weights[:1], f"shape [1, 2, 4, 4, 3]: {SHAPE}"),
+        (lambda weights: weights[:, :0], f"shape [2, 0, 4, 4, 3]: {SHAPE}"),
+        (lambda weights: weights * float("nan"), NOT_FINITE),
+        (lambda weights: weights / 0, NOT_FINITE),
+    ],
+)
+def test_attention_of_a_wrong_shape_or_without_finite_numbers_is_refused(
+    spoil: Callable[[Tensor], Tensor], problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build("transformer", encoder_layers=2, decoder_layers=2)
+    attention = type(model).attention
+    monkeypatch.setattr(type(model), "attention", lambda *arguments: spoil(attention(*arguments)))
+    with pytest.raises(UserError, match=f"^model transformer: attention\\(\\) returned {re.escape(problem)}$"):
+        attention_weights(model, [[4, 5], [6]], [[6], [7, 8, 9]])
+
+
+def test_the_inspection_of_a_sentence_refuses_wrong_attention_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build("transformer")
+    monkeypatch.setattr(type(model), "attention", lambda *_: torch.ones(1, 2, 3))
+    with pytest.raises(UserError, match=r"^model transformer: attention\(\) returned shape \[1, 2, 3\]: "):
+        inspect_tokens(model, [4, 5], [6], 1)
+
+
+def test_what_attention_returns_for_padding_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build("transformer")
+    attention = type(model).attention
+
+    def spoiled(*arguments: Any) -> Tensor:
+        weights: Tensor = attention(*arguments).clone()
+        weights[1, :, :, :, 2:] = weights[0, :, :, 2:] = float("nan")
+        return weights
+
+    monkeypatch.setattr(type(model), "attention", spoiled)
+    pairs = attention_weights(model, [[4, 5], [6]], [[6], [7, 8, 9]])
+    assert pairs is not None and [pair.shape[2:] for pair in pairs] == [(2, 3), (4, 2)]
 
 
 @pytest.mark.parametrize("name", [name for name, model in MODELS.items() if issubclass(model, Autoregressive)])
