@@ -34,7 +34,7 @@ from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import MissingTextError, ParallelText
 from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, search_folders
 from nmt_cli.data.tokenization.coverage import missing_characters
-from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig, TokenizerType, batched
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig, TokenizerType, batched, token_name
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import DataError, RecipeError, UserError, pip_install, pluralize
 from nmt_cli.evaluation.metrics import default_bleu_tokenizer, tokenizer_error
@@ -237,14 +237,15 @@ def _check_characters(tokenizers: Tokenizers, pairs: list[TextPair]) -> Iterator
 
 def _check_vocabulary(config: TokenizerConfig, sample: _CorpusSample) -> Iterator[Finding]:
     tokenizers, key, vocab_size = sample.tokenizers, "tokenizer.vocab_size", config.vocab_size
+    tokens = f"{token_name(config.type)}s"
     actual_size = min(tokenizers.source.vocab_size, tokenizers.target.vocab_size)
     if sample.is_whole and actual_size < 0.98 * vocab_size:
-        yield Finding("warning", key, f"{vocab_size:,}, but the text gives only {actual_size:,} subwords")
+        yield Finding("warning", key, f"{vocab_size:,}, but the text gives only {actual_size:,} {tokens}")
         vocab_size = actual_size
     token_count = int(np.dot(sample.source_lengths + sample.target_lengths, sample.scales))
     mean_frequency = token_count / vocab_size / (1 if tokenizers.joint else 2)
     decimals = 0 if mean_frequency >= 10 else 1
-    text = f"each of the {vocab_size:,} subwords occurs {mean_frequency:,.{decimals}f} times on average"
+    text = f"each of the {vocab_size:,} {tokens} occurs {mean_frequency:,.{decimals}f} times on average"
     if mean_frequency >= MIN_SUBWORD_FREQUENCY:
         yield Finding("note", key, text)
     else:
@@ -288,14 +289,15 @@ def _unknown_share(tokenizer: TextTokenizer, lines: list[str]) -> float:
 
 def _check_lengths(recipe: Recipe, sample: _CorpusSample) -> Iterator[Finding]:
     source, target, search = sample.source_lengths, sample.target_lengths, recipe.search
+    tokens = f"{token_name(recipe.tokenizer.type)}s"
     for side, lengths in (("source", source), ("target", target)):
         median, percentile_99 = np.percentile(lengths, [50, 99])
-        text = f"subwords: half below {median:.0f}, 99 % below {percentile_99:.0f}, longest {lengths.max()}"
+        text = f"{tokens}: half below {median:.0f}, 99 % below {percentile_99:.0f}, longest {lengths.max()}"
         yield Finding("note", f"{side} lengths", text)
     max_length = recipe.corpus.max_length
     dropped_fraction = 0.0 if max_length is None else float((np.maximum(source, target) > max_length).mean())
     if dropped_fraction:
-        text = f"{dropped_fraction:.2%} of the pairs are longer than {max_length} subwords and are dropped"
+        text = f"{dropped_fraction:.2%} of the pairs are longer than {max_length} {tokens} and are dropped"
         level: Level = "warning" if dropped_fraction > 1 - MIN_KEPT_FRACTION else "note"
         yield Finding(level, "corpus.max_length", text)
     max_target_lengths = np.array([search.max_target_length(int(source_length)) for source_length in source])
@@ -359,7 +361,8 @@ def _check_model(recipe: Recipe, sample: _CorpusSample, run_path: Path, device_n
         if training.compile == "on" and model.compilable_layers()
         else replica_count(parameter_count, max_positions, device),
     )
-    yield _check_memory(estimate, available_memory(device), longest_pair, rows)
+    lengths = f"{longest_pair[0]} and {longest_pair[1]} {token_name(recipe.tokenizer.type)}s"
+    yield _check_memory(estimate, available_memory(device), rows, lengths)
     yield _check_disk(estimate, training.keep_last_checkpoints + 1, run_path.absolute())
 
 
@@ -397,10 +400,10 @@ def _check_emitted_lengths(
         yield Finding(level, "model", text, None, count, share)
 
 
-def _check_memory(estimate: "MemoryEstimate", free_bytes: int, longest_pair: tuple[int, int], rows: int) -> Finding:
+def _check_memory(estimate: "MemoryEstimate", free_bytes: int, rows: int, lengths: str) -> Finding:
     text = (
         f"about {estimate.total_bytes / GIB:.1f} GiB for the largest batch ({pluralize(rows, 'pair')} of "
-        f"{longest_pair[0]} and {longest_pair[1]} subwords), {free_bytes / GIB:.1f} GiB are free"
+        f"{lengths}), {free_bytes / GIB:.1f} GiB are free"
     )
     if 0 < free_bytes < estimate.total_bytes:
         return Finding("error", "memory", f"{text}; reduce training.tokens_per_batch or corpus.max_length")

@@ -26,6 +26,7 @@ from nmt_cli.data.sources.bad_rows import dropped_rows
 from nmt_cli.data.sources.base import MissingTextError
 from nmt_cli.data.sources.corpus import Corpus, fetch_corpus, search_folders
 from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.data.tokenization.tokenizer import token_name
 from nmt_cli.errors import RunError, pluralize
 from nmt_cli.fs import delete_stale_scratch
 from nmt_cli.recipe.loader import Recipe, load_run_recipe
@@ -204,15 +205,15 @@ def _make_pool(processes: int | None, corpus: Corpus, reporter: Reporter) -> Poo
 def report_preparation(data: PreparedData, reporter: Reporter) -> None:
     """Report what was read, kept and dropped, with examples."""
     manifest = data.manifest
+    requested_size, tokens = manifest["tokenizer"]["vocab_size"], f"{token_name(manifest['tokenizer']['type'])}s"
     sizes = " + ".join(f"{size:,}" for size in dict.fromkeys(manifest["vocabulary"]))
     reporter.info(
         f"{data.folder}: {pluralize(manifest['read'], 'pair')} read, {manifest['train']:,} for training, "
         + ", ".join(f"{count:,} for {name}" for name, count in manifest["splits"].items())
-        + f"; {sizes} subwords"
+        + f"; {sizes} {tokens}"
     )
-    requested_size = manifest["tokenizer"]["vocab_size"]
     if max(manifest["vocabulary"]) < requested_size:
-        reporter.info(f"the text has only {sizes} subwords, not the {requested_size:,} of tokenizer.vocab_size")
+        reporter.info(f"the text has only {sizes} {tokens}, not the {requested_size:,} of tokenizer.vocab_size")
     if manifest["held_out"]:
         reporter.info(f"no corpus.dev: {pluralize(manifest['held_out'], 'pair')} held out for development")
         if (warning := held_out_warning(manifest["held_out"])) is not None:

@@ -23,13 +23,14 @@ from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.errors import DataError
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Sequences
-from nmt_cli.recipe.loader import build_recipe
+from nmt_cli.recipe.loader import build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.loading import build_model
+from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.training.memory_estimate import PROBE_PAIRS, estimate_memory
 from nmt_cli.vocabulary import Vocabulary
 from nmt_cli.yaml12 import write_yaml
-from tests.conftest import SYLLABLES, TINY_MODELS, Call, toy_content
+from tests.conftest import SYLLABLES, TINY_MODELS, Call, Listener, toy_content
 
 pytestmark = pytest.mark.precision
 
@@ -50,7 +51,7 @@ def test_a_sound_recipe_has_no_errors_and_nothing_is_written(toy: Path) -> None:
     assert said(reported, "error") == ""
     notes = said(reported, "note")
     for text in (
-        "train.ab: 300 pairs", "dev.ab: 20 pairs", "source lengths: subwords: half below",
+        "train.ab: 300 pairs", "dev.ab: 20 pairs", "source lengths: words: half below",
         "parameters; 12 updates are ", "GiB for the largest batch", "checkpoints, ",
     ):  # fmt: skip
         assert text in notes
@@ -88,7 +89,7 @@ def test_many_texts_share_the_pairs_that_are_looked_at(toy: Path, monkeypatch: p
         ("tokenizer.subword_sampling=0.2", "subword_sampling: does nothing without subword_samples"),
         ("tokenizer.character_coverage=0.5", "character_coverage: does nothing with type: word"),
         ("model.max_positions=99", "max_positions: does nothing with positions: sinusoidal"),
-        ("tokenizer.vocab_size=500", "vocab_size: 500, but the text gives only 18 subwords"),
+        ("tokenizer.vocab_size=500", "vocab_size: 500, but the text gives only 18 words"),
     ],
 )  # fmt: skip
 def test_an_option_that_does_nothing_is_named(toy: Path, setting: str, about: str) -> None:
@@ -253,7 +254,7 @@ def test_a_broken_archive_is_found(toy: Path) -> None:
 
 
 def test_what_is_cut_or_does_not_fit_is_found(toy: Path) -> None:
-    assert "longer than 3 subwords and are dropped" in said(findings(toy, "corpus.max_length=3"), "warning")
+    assert "longer than 3 words and are dropped" in said(findings(toy, "corpus.max_length=3"), "warning")
     learned = ["model.positions=learned", "model.max_positions=8"]
     (toy / "text/train.ab").write_text("ba " * 40 + "\n" + (toy / "text/train.ab").read_text())
     (toy / "text/train.ba").write_text("ce " * 40 + "\n" + (toy / "text/train.ba").read_text())
@@ -270,12 +271,27 @@ def test_how_often_subwords_occur_is_told_and_warned_of_where_it_is_seldom(
     toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reported = findings(toy)
-    assert re.search(r"tokenizer.vocab_size: each of the 18 subwords occurs \d+ times on average$",
+    assert re.search(r"tokenizer.vocab_size: each of the 18 words occurs \d+ times on average$",
                      said(reported, "note"), re.MULTILINE)  # fmt: skip
-    assert "subwords occurs" not in said(reported, "warning")
+    assert "words occurs" not in said(reported, "warning")
     monkeypatch.setattr(command, "MIN_SUBWORD_FREQUENCY", 10**6)
     warnings = said(findings(toy), "warning")
-    assert re.search(r"each of the \d+ subwords occurs \d+ times on average; a smaller vocabulary learns", warnings)
+    assert re.search(r"each of the \d+ words occurs \d+ times on average; a smaller vocabulary learns", warnings)
+
+
+@pytest.mark.parametrize(
+    "tokenizer_type, tokens", [("bpe", "subwords"), ("character", "characters"), ("word", "words")]
+)
+def test_tokens_are_called_what_the_tokenizer_cuts_text_into(toy: Path, tokenizer_type: str, tokens: str) -> None:
+    settings = (f"tokenizer.type={tokenizer_type}", "tokenizer.vocab_size=290", "corpus.max_length=9")
+    reported = findings(toy, *settings)
+    text = "\n".join(finding.text for finding in reported)
+    assert set(re.findall(r"\d (subwords|characters|words)\b", text)) == {tokens}
+    assert f"target lengths: {tokens}: half below " in said(reported, "note")
+    listener = Listener()
+    prepare_recipe(load_recipe("toy.yaml", list(settings)), listener)
+    (line,) = [line for line in listener.said if " pairs read, " in line]
+    assert re.search(rf"; \d+ {tokens}$", line)
 
 
 def vocabulary_warnings(pairs: list[tuple[str, str]], **tokenizer: Any) -> str:
@@ -328,8 +344,8 @@ def test_a_vocabulary_that_the_text_cannot_fill_is_told_even_where_pairs_are_dro
         lines = (toy / f"text/train.{side}").read_text()
         (toy / f"text/train.{side}").write_text(lines + lines[: lines.index("\n") + 1])  # a duplicate
     reported = findings(toy, "tokenizer.vocab_size=5000")
-    assert "vocab_size: 5,000, but the text gives only 18 subwords" in said(reported, "warning")
-    assert "vocab_size: each of the 18 subwords occurs " in said(reported, "note")
+    assert "vocab_size: 5,000, but the text gives only 18 words" in said(reported, "warning")
+    assert "vocab_size: each of the 18 words occurs " in said(reported, "note")
 
 
 def epochs(reported: list[Finding]) -> tuple[bool, float]:

@@ -36,6 +36,11 @@ SPECIAL_TOKEN_PATTERN = r"<(?=(?:pad|unk|/?s|0x[0-9A-F]{2})>)"
 WORD_PATTERN = r" ?[\p{L}\p{M}]+| ?\p{N}| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s+"
 
 
+def token_name(tokenizer_type: str) -> str:
+    """What a message calls a token of this type of tokenizer: subword, character or word."""
+    return tokenizer_type if tokenizer_type in ("character", "word") else "subword"
+
+
 class TokenizerConfig(Section):
     """The tokenizer section of a recipe."""
 
