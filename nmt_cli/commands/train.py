@@ -11,6 +11,7 @@ import torch
 
 from nmt_cli import __version__
 from nmt_cli.allocator import return_freed_memory
+from nmt_cli.data.tokenization.tokenizer import token_name
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.device import device_name, resolved_precision
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, MainProcessFailed, ProcessGroup
@@ -22,6 +23,7 @@ from nmt_cli.export.automatic import export_automatically
 from nmt_cli.fs import atomic_write_text
 from nmt_cli.inference.confidence import CONFIDENCE_FILE, CalibrationFile, calibration_key
 from nmt_cli.inference.translator import Translator
+from nmt_cli.models.contract import Autoregressive
 from nmt_cli.recipe.loader import Recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.loading import load_for_inference
@@ -83,6 +85,7 @@ def _make_validator(run: TrainingRun) -> Validator:
         run.profile,
         run.processes,
         unigram_loss(training_targets, split.target_ids, tokenizers.vocabulary.target_size),
+        token_name(recipe.tokenizer.type) if isinstance(run.model, Autoregressive) else None,
     )
 
 

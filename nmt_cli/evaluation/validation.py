@@ -106,7 +106,9 @@ class Validator:
         profile: TextProfile,
         processes: ProcessGroup,
         baseline_loss: float,
+        perplexity_unit: str | None,
     ) -> None:
+        self.perplexity_unit = perplexity_unit
         self.processes, self.baseline_loss = processes, baseline_loss
         self.model, self.split, self.config = model, split, config
         self.vocabulary = tokenizers.vocabulary
@@ -130,7 +132,9 @@ class Validator:
     def __call__(self) -> ValidationResult:
         """Validate the model with its current weights."""
         if self.config.metric == "loss":
-            return ValidationResult(self.loss(), {}, baseline_loss=self.baseline_loss)
+            return ValidationResult(
+                self.loss(), {}, baseline_loss=self.baseline_loss, perplexity_unit=self.perplexity_unit
+            )
         translations = translate_distributed(self.translator, self.split.sources, self.processes)
         texts = [text for text, _ in translations]
         improbability = [-probability for _, probability in translations if probability is not None]
@@ -146,6 +150,7 @@ class Validator:
             texts[0] if has_one_output else None,
             self.baseline_loss,
             probability,
+            self.perplexity_unit,
         )
 
     def loss(self) -> float:

@@ -1,6 +1,7 @@
 """What a run measures, and where it is reported: log.jsonl, TensorBoard events, the terminal."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from nmt_cli.training.config import Metric
 from nmt_cli.training.scalars import PendingScalars
 from nmt_cli.training.state import TrainingState
 
+MAX_EXPONENT = 700.0  # e to this power is still a float
 # Fields of TrainMetrics that checkpoints of earlier versions have under another name
 EARLIER_METRIC_NAMES = {"waited": "sync_wait_seconds", "transfer": "all_reduce_seconds"}
 
@@ -32,11 +34,21 @@ class ValidationResult:
     baseline_loss: float | None = None  # of a model that knows only how frequent each token is
     token_probability: float | None = None
     """Of the translations, per token: that 999 in 1,000 lines reach."""
+    perplexity_unit: str | None = None
+    """What a token is called, such as subword; None where the loss is none that a perplexity is defined for."""
 
     def figures(self) -> dict[str, float]:
         """What is stored with the best checkpoint."""
         probability = {} if self.token_probability is None else {"token_probability": self.token_probability}
         return {"loss": self.loss, **self.scores, **probability}
+
+    def loss_text(self) -> str:
+        """The loss, and the perplexity where it has one."""
+        text = f"dev loss {self.loss:.3f}"
+        if self.perplexity_unit is None:
+            return text
+        perplexity = math.inf if self.loss > MAX_EXPONENT else math.exp(self.loss)
+        return f"{text} · perplexity {perplexity:,.2f} per {self.perplexity_unit}"
 
     def score(self, metric: Metric) -> float:
         """The value of a metric, negated where lower is better."""
@@ -185,11 +197,10 @@ class MetricLogger:
                 "samples": validation.samples,
             }
         )
-        scores = " · ".join(f"{name} {value:.2f}" for name, value in validation.scores.items())
+        figures = [validation.loss_text(), *(f"{name} {value:.2f}" for name, value in validation.scores.items())]
         star = " *" if is_best else ""
         self.reporter.info(
-            f"{state.update:>7,} updates · {state.training_seconds / 60:5.1f} min · "
-            f"dev loss {validation.loss:.3f} · {scores}{star}"
+            f"{state.update:>7,} updates · {state.training_seconds / 60:5.1f} min · {' · '.join(figures)}{star}"
         )
         for sample in validation.samples:
             for key, text in sample.items():

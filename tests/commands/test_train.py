@@ -29,6 +29,7 @@ from nmt_cli.evaluation.validation import Validator
 from nmt_cli.export import ctranslate2_support
 from nmt_cli.export.cached import AutomaticEngine
 from nmt_cli.inference.line_plan import LinePlan, LinePlanner
+from nmt_cli.models import MODELS
 from nmt_cli.models.quantized import quantize
 from nmt_cli.recipe.loader import build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
@@ -119,6 +120,16 @@ def test_the_run_folder_explains_itself(toy: Path) -> None:
     assert result["recipe_hash"] == recipe.hash() and result["updates"] == 12
     assert "version:" in result["test"]["bleu"]["signature"]
     assert not list(run.rglob("*.pt")) and not list(run.rglob("*.pkl"))
+
+
+@pytest.mark.parametrize("model, shown", [("rnn", r" · perplexity \d+\.\d\d per word"), ("ctc", "")])
+def test_a_validation_shows_the_perplexity_of_a_model_that_has_one(toy: Path, model: str, shown: str) -> None:
+    content = toy_content(toy / "text", updates=2, validate_every=2, metric="loss", precision="fp32", samples=0)
+    content["model"] = MODELS[model].config_class.tiny_configs()[0].model_dump(mode="json")
+    listener = Listener()
+    train(build_recipe(content), toy / "run", listener)
+    (line,) = [line for line in listener.said if "dev loss" in line]
+    assert re.search(rf"dev loss \d\.\d+{shown} \*$", line)
 
 
 def test_each_text_of_the_test_text_is_scored_too(toy: Path) -> None:

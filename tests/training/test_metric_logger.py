@@ -1,6 +1,7 @@
 """The log of a run grows line by line and is truncated to the checkpoint that is resumed."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +65,24 @@ def test_a_validation_is_said_in_one_line_and_with_its_samples(tmp_path: Path) -
     line = " 12,000 updates ·   1.5 min · dev loss 2.500 · bleu 30.13 · chrf 55.00"
     samples = ["              source: a", "          hypothesis: b"]
     assert listener.said == [f"{line} *", *samples, line, *samples]
+
+
+@pytest.mark.parametrize(
+    "loss, unit, shown",
+    [
+        (math.log(24.784), "subword", "dev loss 3.210 · perplexity 24.78 per subword"),
+        (math.log(8103.084), "word", "dev loss 9.000 · perplexity 8,103.08 per word"),
+        (1000.0, "subword", "dev loss 1000.000 · perplexity inf per subword"),
+        (math.inf, "subword", "dev loss inf · perplexity inf per subword"),
+        (math.nan, "subword", "dev loss nan · perplexity nan per subword"),
+        (3.21, None, "dev loss 3.210"),  # a loss that is summed over all alignments
+    ],
+)
+def test_a_validation_has_the_perplexity_where_there_is_one(
+    tmp_path: Path, loss: float, unit: str | None, shown: str
+) -> None:
+    for scores in ({"bleu": 12.5}, {}):
+        listener, validation = Listener(), ValidationResult(loss, scores, perplexity_unit=unit)
+        MetricLogger(tmp_path, listener).log_validation(TrainingState(update=7), validation, is_best=bool(scores))
+        text = shown + " · bleu 12.50 *" * bool(scores)
+        assert listener.said == [f"      7 updates ·   0.0 min · {text}"]
