@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.machine import describe_machine
 from benchmarks.measure import MemorySampler
-from benchmarks.workloads import RUNS_DIR, log_records, nmt_command, save_result
+from benchmarks.workloads import RUNS_DIR, nmt_command, save_result, training_windows
 
 WINDOWS = 500  # of the whole command
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -35,7 +35,7 @@ def train_windows(recipe: str, updates: int, settings: list[str]) -> tuple[list[
     settings = [f"training.updates={updates}", f"training.log_every={log_every}", *settings]
     words = [f"--set={setting}" for setting in settings]
     subprocess.run(nmt_command("train", recipe, "--out", out, *words), check=True, env=ENVIRONMENT)
-    windows = log_records(out, "train")
+    windows = training_windows(out)
     return [w["tokens_per_second"] for w in windows], [w["peak_rss_mib"] for w in windows]
 
 

@@ -112,9 +112,14 @@ def log_records(run: Path, event: str) -> list[dict[str, Any]]:
     return [record for record in map(json.loads, lines) if record["event"] == event]
 
 
+def training_windows(run: Path) -> list[dict[str, Any]]:
+    """The records of a training, each of `log_every` updates but for the first, whose window lacks update 1."""
+    return [record for record in log_records(run, "train") if record["update"] > 1]
+
+
 def training_speed(folder: Path, skip: int) -> dict[str, float]:
-    """Target tokens per second in a run's log without the first `skip` records."""
-    speeds = [record["tokens_per_second"] for record in log_records(folder, "train")][skip:]
+    """Target tokens per second in a run's log without the first `skip` windows."""
+    speeds = [record["tokens_per_second"] for record in training_windows(folder)][skip:]
     return {"median": median(speeds), "least": min(speeds), "most": max(speeds)}
 
 

@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.machine import processor
-from benchmarks.workloads import ROOT, log_records, nmt_command
+from benchmarks.workloads import ROOT, log_records, nmt_command, training_windows
 
 RESULTS = ROOT / "docs/comparison/results"
 RUNS = ROOT / "runs/comparison"
@@ -95,7 +95,7 @@ def measure(experiment: Experiment, train_options: list[str]) -> dict[str, Any]:
 
 def _save_result(experiment: Experiment, train_options: list[str]) -> dict[str, Any]:
     run_result = json.loads((experiment.run / "result.json").read_text(encoding="utf-8"))
-    speeds = [record["tokens_per_second"] for record in log_records(experiment.run, "train")]
+    speeds = [record["tokens_per_second"] for record in training_windows(experiment.run)]
     keys = ("update", "loss", "scores", "seconds")
     measurement = {
         "recipe": experiment.recipe,

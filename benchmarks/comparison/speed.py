@@ -22,7 +22,7 @@ import torch
 from benchmarks.comparison.experiment import RESULTS, RUNS, run_nmt, run_pinned, set_options
 from benchmarks.comparison.plan import ROWS
 from benchmarks.machine import processor
-from benchmarks.workloads import log_records
+from benchmarks.workloads import training_windows
 from nmt_cli.recipe.loader import load_recipe
 
 CORES_PER_JOB, UPDATES = 2, 60
@@ -38,7 +38,7 @@ def measure_training(name: str) -> dict[str, float]:
     shutil.rmtree(run, ignore_errors=True)
     options = ["--quiet", "--device", "cpu", *set_options(SHORT_RUN)]
     run_nmt("train", ROWS[name].recipe, "--out", run, *options)
-    first, *others = log_records(run, "train")
+    first, *others = training_windows(run)
     last = others[-1]
     return {
         "tokens_per_second": median(record["tokens_per_second"] for record in others),

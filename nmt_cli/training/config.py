@@ -86,7 +86,7 @@ class TrainingConfig(Section):
     """Validate an exponential moving average of the weights, with this decay, instead of the weights, and keep the best
     one."""
     log_every: int = Field(default=50, ge=1)
-    """Updates between lines of the log."""
+    """Updates between lines of the log, in which the first update has a line of its own."""
     samples: int = Field(default=2, ge=0)
     """Translations of the development text to show after each validation."""
     tensorboard: bool = False

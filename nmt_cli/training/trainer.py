@@ -162,7 +162,7 @@ class Trainer:
                 save_now = validate_now or self.gradient_all_reduce.signal is not None
                 if self._check_divergence(save_now, bar):
                     continue
-                if self.state.update % self.config.log_every == 0:
+                if self.state.update == 1 or self.state.update % self.config.log_every == 0:
                     self._log()
                 if validate_now:
                     self._validate()

@@ -114,7 +114,8 @@ def test_the_run_folder_explains_itself(toy: Path) -> None:
     records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert {"train", "validation"} == {record["event"] for record in records}
     trained = [record for record in records if record["event"] == "train"]
-    assert [record["update"] for record in trained] == [3, 6, 9, 12]
+    assert [record["update"] for record in trained] == [1, 3, 6, 9, 12]  # with the first rate of the warm-up
+    assert trained[0]["learning_rate"] == recipe.training.learning_rate / recipe.training.warmup_updates
     assert all(record["tokens_per_second"] > 0 for record in trained)
     result = json.loads((run / "result.json").read_text())
     assert result["recipe_hash"] == recipe.hash() and result["updates"] == 12
