@@ -31,7 +31,7 @@ class _EmbeddingFunction(Function):
 
 
 class Embedding(nn.Module):
-    """A table [V, D] of vectors, drawn from N(0, D^-1/2); `scaled` multiplies what is looked up by sqrt(D)."""
+    """A table [V, D] of vectors, drawn from N(0, 1/D); `scaled` multiplies what is looked up by sqrt(D)."""
 
     def __init__(self, num_embeddings: int, embedding_dim: int, *, scaled: bool = False) -> None:
         super().__init__()
