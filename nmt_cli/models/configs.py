@@ -168,8 +168,8 @@ class RNNConfig(ModelConfig):
     reverse_source: bool = False
     """Read the source from its last word to its first (Sutskever et al. 2014)."""
     readout: Literal["tanh", "maxout"] = "tanh"
-    """How state, word and context are combined into the readout that predicts (maxout: Bahdanau et al. 2015,
-    appendix A.2.2)."""
+    """How the new state, word and context are combined into the readout that predicts (maxout: Bahdanau et al. 2015,
+    appendix A.2.2, with the new state in place of the previous one)."""
     readout_size: int | None = Field(default=None, ge=1)
     """Width of the readout; null: embedding_size."""
     input_feeding: bool = True

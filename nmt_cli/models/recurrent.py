@@ -27,7 +27,10 @@ AdvanceCells = Callable[[Tensor | None, LayerStates], tuple[Tensor, LayerStates]
 
 
 class RecurrentEncoder(nn.Module):
-    """Layers of LSTM (Hochreiter and Schmidhuber 1997) or GRU (Cho et al. 2014) over a sequence."""
+    """Layers of LSTM (Hochreiter and Schmidhuber 1997) or GRU (Cho et al. 2014) over a sequence.
+
+    The reset gate of the GRU multiplies the product U h, as in cuDNN, where Cho et al. have U (r * h).
+    """
 
     def __init__(
         self, cell: CellType, input_size: int, hidden_size: int, num_layers: int, bidirectional: bool, dropout: float
@@ -232,7 +235,7 @@ class CellStack(nn.Module):
 
 
 class Readout(nn.Module):
-    """Combines state, word and context into the vector that predicts, by tanh or maxout (k = 2)."""
+    """Combines new state, word and context into the vector that predicts, by tanh or maxout (k = 2)."""
 
     def __init__(self, input_size: int, output_size: int, *, maxout: bool) -> None:
         super().__init__()
