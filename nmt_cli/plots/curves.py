@@ -52,7 +52,7 @@ def draw_curves(path: Path, histories: Mapping[str, TrainingHistory]) -> None:
     with figure_style(list(histories)):
         columns = min(3, len(histories))
         legend_rows = -(-len(histories) // columns)
-        figure = new_figure(10.5, 1.0 + 1.75 * sum(heights) + 0.24 * legend_rows, constrained=True)
+        figure = new_figure(10.5, 1.2 + 1.75 * sum(heights) + 0.24 * legend_rows, constrained=True)
         panels = figure.subplots(len(rows), len(AXES), sharex="col", sharey="row", squeeze=False, height_ratios=heights)
         for quantity, axes_row in zip(rows, panels, strict=True):
             for axis, axes in zip(AXES, axes_row, strict=True):
@@ -109,7 +109,7 @@ def _style_axes(axes: Any, quantity: Quantity) -> None:
 def _draw_legend(
     figure: Any, axes: Any, histories: Mapping[str, TrainingHistory], columns: int, *, with_loss: bool
 ) -> None:
-    """A legend of the runs above all panels, and one of training and validation loss in `axes`."""
+    """A legend of the runs above all panels, and one of training and validation loss between it and `axes`."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], **line_style(number)._asdict(), label=name) for number, name in enumerate(histories)]
@@ -119,6 +119,9 @@ def _draw_legend(
             Line2D([], [], color=MUTED_COLOUR, label=TRAINING_LOSS),
             Line2D([], [], color=MUTED_COLOUR, marker="o", markersize=4.5, label=VALIDATION_LOSS),
         ]
-        if any(history.is_ctc for history in histories.values()):
-            loss_handles.append(Line2D([], [], linestyle="none", label=CTC_NOTE))
-        axes.legend(handles=loss_handles, loc="upper right", fontsize=8, labelcolor=MUTED_COLOUR)
+        has_ctc = any(history.is_ctc for history in histories.values())
+        legend = axes.legend(
+            handles=loss_handles, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, ncols=2, fontsize=8,
+            labelcolor=MUTED_COLOUR, title=CTC_NOTE if has_ctc else None, title_fontsize=8, alignment="right",
+        )  # fmt: skip
+        legend.get_title().set_color(MUTED_COLOUR)

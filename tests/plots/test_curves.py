@@ -1,6 +1,7 @@
 """The figure of curves: which panels there are, one run or several."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,8 +79,24 @@ def test_the_loss_of_a_ctc_model_is_said_to_be_another_quantity(
     monkeypatch.setattr(curves, "save_figure", lambda picture, path, *, title: drawn.append(picture))
     (tmp_path / "recipe.yaml").write_text(f"model: {{type: {model}}}\n")
     draw_curves(tmp_path / "a.svg", {"x": course(tmp_path)})
-    texts = [text.get_text() for text in drawn[0].axes[1].get_legend().get_texts()]
-    assert ("of a CTC model: summed over all alignments" in texts) == is_said
+    title = drawn[0].axes[1].get_legend().get_title().get_text()
+    assert title == ("of a CTC model: summed over all alignments" if is_said else "")
+
+
+@pytest.mark.parametrize("model", ["ctc", "rnn"])
+def test_the_key_of_the_losses_covers_no_curve_and_no_other_key(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(curves, "save_figure", lambda picture, path, *, title: drawn.append(picture))
+    (tmp_path / "recipe.yaml").write_text(f"model: {{type: {model}}}\n")
+    draw_curves(tmp_path / "a.svg", {f"a run with a long name {number}": course(tmp_path) for number in range(4)})
+    (picture,) = drawn
+    picture.canvas.draw()
+    left, right = picture.axes[:2]
+    runs_key, losses_key = (key.get_window_extent() for key in (picture.legends[0], right.get_legend()))
+    assert right.get_window_extent().y1 <= losses_key.y0 and losses_key.y1 <= runs_key.y0
+    assert losses_key.x0 >= left.get_window_extent().x1 and losses_key.x1 <= right.get_window_extent().x1 + 1
 
 
 def test_a_run_with_a_single_record_can_be_drawn(tmp_path: Path) -> None:
