@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import fields
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ import torch
 
 import nmt_cli
 from nmt_cli import api
+from nmt_cli.commands.plot_attention import attention_maps, open_attention_run
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError, DeviceError, RecipeError, RunError, UserError
-from nmt_cli.inference.output import Candidate, Translation
+from nmt_cli.inference.output import Attention, Candidate, Translation
 from nmt_cli.reporting import Reporter
 from nmt_cli.yaml12 import write_yaml
 from tests.conftest import ROOT, environment, in_float32, toy_content
@@ -59,7 +61,8 @@ def test_the_example_of_the_page_runs(recipe: Path, capsys: pytest.CaptureFixtur
     (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     exec(example, {})
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "300 training pairs" and len(lines) == 6
+    assert lines[0] == "300 training pairs" and len(lines) == 7
+    assert re.fullmatch(r"\(1, 2, \d+, \d+\) \[.*'</s>'\] \[.*'</s>'\]", lines[-2])
 
 
 def test_the_page_has_every_parameter_and_every_field() -> None:
@@ -67,7 +70,7 @@ def test_the_page_has_every_parameter_and_every_field() -> None:
         signature = inspect.signature(getattr(nmt_cli, name))
         bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
         assert f"`{name}{inspect.Signature(bare)}`" in PAGE
-    names = {field.name for kind in (Translation, Candidate) for field in fields(kind)}
+    names = {field.name for kind in (Translation, Candidate, Attention) for field in fields(kind)}
     assert {name for name in names if f"`{name}`" not in PAGE} == set()
 
 
@@ -119,6 +122,47 @@ def test_one_text_is_not_taken_for_its_letters(tiny_run: Path) -> None:
 def test_a_search_key_that_does_nothing_is_warned_of(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nmt_cli.load_run(tiny_run, search={"temperature": 0.5}, device="cpu", engine="torch")
     assert capsys.readouterr().err == "warning: search.temperature: does nothing without sampling: true\n"
+
+
+@pytest.mark.parametrize("engine", ["torch", "ctranslate2"])
+def test_attention_is_that_of_the_picture(engine: str, tiny_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    source, target = "The old man reads a book.", "Der alte Mann liest ein Buch."
+    (tmp_path / "target").write_text(f"{target}\n")
+    attention = nmt_cli.load_run(run, engine=engine, device="cpu").attention(source, target)
+    (picture,) = attention_maps(
+        open_attention_run(run, "cpu"), BytesIO(source.encode()), Reporter(quiet=True), tmp_path / "target"
+    )
+    assert attention.weights.dtype == np.float32 and attention.weights.shape == picture.weights.shape
+    np.testing.assert_allclose(attention.weights, picture.weights, rtol=1e-5, atol=1e-6)
+    for tokens, labels, text in (
+        (attention.source, picture.source, source),
+        (attention.target, picture.target, target),
+    ):
+        assert len(tokens) == len(labels) and tokens[-1] == "</s>"
+        assert "".join(tokens[:-1]).replace("▁", " ").strip() == text
+
+
+def test_attention_takes_any_two_texts(tiny_run: Path) -> None:
+    translator = nmt_cli.load_run(tiny_run, engine="torch", device="cpu")
+    for source, target in (("a\nb\ud800", "c\nd\ud800"), ("a", ""), ("a", " "), ("a b " * 2000, "b a " * 2000)):
+        attention = translator.attention(source, target)
+        assert attention.weights.shape[2:] == (len(attention.target), len(attention.source))
+
+
+def test_attention_that_there_is_none_of_is_an_error(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    translator = nmt_cli.load_run(tiny_run, engine="torch")
+    wrong: Any = ["The dog"]
+    for texts in ((wrong, "Der"), ("The", wrong), ("The", None)):
+        with pytest.raises(DataError, match=r"^attention: needs a text and its translation$"):
+            translator.attention(*texts)
+    with pytest.raises(DataError, match=r"^attention: the source has no text$"):
+        translator.attention(" ", "Der")
+    monkeypatch.setattr(translator.engine, "attention", lambda *_: None)
+    with pytest.raises(
+        UserError, match=r"^attention: the model has no attention to the source, or engine onnx shows none"
+    ):
+        translator.attention("The", "Der")
 
 
 def test_what_is_no_dictionary_and_no_recipe_is_refused(tiny_run: Path) -> None:

@@ -5,11 +5,15 @@ import math
 import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from nmt_cli.data.numbers import missing_numbers
 from nmt_cli.inference.degeneration import Diagnosis
 from nmt_cli.inference.lines import InputLine
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 ABSTENTION_MARK = "[?] "  # before a translation that is probably not good
 
@@ -29,6 +33,15 @@ class Candidate:
         """The scores of the candidate for --jsonl; null for an infinite one."""
         scores = {"score": _finite(self.score), "log_probability": _finite(self.log_probability)}
         return scores if self.alignment is None else {**scores, "alignment": self.alignment}
+
+
+@dataclass(frozen=True)
+class Attention:
+    """What each token of a translation reads of the source; the last token of each side is the end of sentence."""
+
+    source: list[str]  # S tokens, as `nmt tokenize` prints them
+    target: list[str]  # T tokens
+    weights: "NDArray[np.float32]"  # [layers, heads, T, S]
 
 
 class WordProbability(NamedTuple):

@@ -27,13 +27,14 @@ from nmt_cli.inference.familiarity import FamiliarityLimits
 from nmt_cli.inference.hidden_spans import HiddenSpans
 from nmt_cli.inference.joining import join_candidates
 from nmt_cli.inference.line_plan import JoinedUnits, LinePlan, LinePlanner, TranslationUnit
-from nmt_cli.inference.lines import list_of_lines, to_single_line
-from nmt_cli.inference.output import Candidate, Translation, WordProbability
+from nmt_cli.inference.lines import list_of_lines, replace_surrogates, to_single_line
+from nmt_cli.inference.output import Attention, Candidate, Translation, WordProbability
 from nmt_cli.inference.punctuation import drop_added_stop
 from nmt_cli.inference.text_edits import Alignment
 from nmt_cli.inference.unknown_tokens import SourceTokens, fill_unknown_tokens
 from nmt_cli.inference.words import place_words, words_of
 from nmt_cli.recipe.loader import change_search
+from nmt_cli.vocabulary import SPECIAL_TOKENS
 
 Reduced = TypeVar("Reduced")
 
@@ -124,6 +125,32 @@ class Translator:
         self._add_given_candidates([unit for plan in plans for unit in plan.units if unit.given is not None])
         translations = [self._make_translation(plan) for plan in plans]
         return self._assess(plans, translations) if self.assess else translations
+
+    def attention(self, source: str, target: str) -> Attention:
+        """What each token of a translation reads of the source, which is read as a whole, cut to what the model reads.
+
+        DataError for a source without text; UserError where the model has no attention, or the engine shows none.
+        """
+        import numpy as np
+
+        if not isinstance(source, str) or not isinstance(target, str):
+            raise DataError("attention: needs a text and its translation")
+        unit = self.planner.whole_unit(source)
+        if not unit.source_ids:
+            raise DataError("attention: the source has no text")
+        (target_ids,) = self.tokenizers.target.encode([self.planner.written_form(unit, replace_surrogates(target))])
+        target_ids = target_ids[: self.planner.max_target_tokens]
+        weights = self.engine.attention([unit.source_ids], [target_ids])
+        if weights is None:
+            raise UserError(
+                "attention: the model has no attention to the source, or engine onnx shows none: try engine torch"
+            )
+        end = SPECIAL_TOKENS[-1]
+        return Attention(
+            [*self.tokenizers.source.ids_to_visible_tokens(unit.source_ids), end],
+            [*self.tokenizers.target.ids_to_visible_tokens(target_ids), end],
+            np.asarray(weights[0]),
+        )
 
     def searched_units(self, lines: Sequence[str]) -> list[tuple[LinePlan, list[tuple[TranslationUnit, TokenIds]]]]:
         """How `translate` translates each line: its plan, and the units that are searched for, each with the ids of its

@@ -67,4 +67,4 @@ def test_checking_imports_torch_only_to_build_the_model(tmp_path: Path) -> None:
         "print(check.check(sys.argv[1], [], None, Reporter(quiet=True)))"
     )
     output, slow = modules_after(program, recipe)
-    assert "subwords: half below" in output and "torch" not in slow
+    assert "words: half below" in output and "torch" not in slow
