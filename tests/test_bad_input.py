@@ -885,4 +885,4 @@ def test_bytes_that_are_not_utf_8_are_dropped_and_counted_from_json_lines(workdi
 
 def test_a_vocabulary_larger_than_the_text_can_fill_is_said(workdir: Path, nmt: Call) -> None:
     code, _, err = nmt("prepare", "toy.yaml", "--set", "tokenizer.vocab_size=9000")
-    assert code == 0 and "the text has only 18 subwords, not the 9,000 of tokenizer.vocab_size" in err
+    assert code == 0 and "the text has only 18 words, not the 9,000 of tokenizer.vocab_size" in err
