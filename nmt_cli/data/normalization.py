@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from nmt_cli.config import Section
+from nmt_cli.data.apostrophes import APOSTROPHES
 from nmt_cli.errors import UserError, pip_install
 
 
@@ -73,27 +74,32 @@ _DROPPED = re.compile(
     f"[{_INVISIBLE}]|(?<![\u1820-\u18af])\u180e|(?<![{_JOINING}])\u200c|(?<![{_JOINING}{_EMOJI}])\u200d|(?<=[{_EMOJI}])\u200d(?![{_EMOJI}])"
 )
 _UNSEEN_MARK = "\u034f"  # the only invisible character that Python calls printable
-_QUOTES = str.maketrans({**dict.fromkeys("“”„‟«»″〝〞", '"'), **dict.fromkeys("‘’‚‛‹›′", "'")})
+_QUOTES_OF_BEFORE = str.maketrans({**dict.fromkeys("“”„‟«»″〝〞", '"'), **dict.fromkeys("‘’‚‛‹›′", "'")})
+_QUOTES = _QUOTES_OF_BEFORE | str.maketrans(dict.fromkeys(APOSTROPHES, "'"))
 _DASHES = str.maketrans({**dict.fromkeys("‐‑−", "-"), **dict.fromkeys("‒—―", "–")})
 
 
 class Normalizer:
     """Applies a `NormalizationConfig`, and counts the lines that each of its steps has changed."""
 
-    def __init__(self, config: NormalizationConfig) -> None:
-        """UserError where `mojibake` is asked for and its package is not installed."""
+    def __init__(self, config: NormalizationConfig, *, knows_all_apostrophes: bool = True) -> None:
+        """UserError where `mojibake` is asked for and its package is not installed.
+
+        Runs of before were trained on text in which `quotes` had left the apostrophes that are letters or accents.
+        """
         self.config = config
         self.counts: Counter[str] = Counter()
+        quotes = _QUOTES if knows_all_apostrophes else _QUOTES_OF_BEFORE
         steps: list[tuple[str, bool, Callable[[str], str]]] = [
             ("mojibake", config.mojibake, _encoding_fixer() if config.mojibake else str),
             ("entities", config.entities, _unescape),
             ("invisible", config.invisible, drop_invisible),
             ("unicode", config.unicode != "none", self._to_normal_form),
-            ("quotes", config.quotes, lambda text: text.translate(_QUOTES)),
+            ("quotes", config.quotes, lambda text: text.translate(quotes)),
             ("dashes", config.dashes, lambda text: text.translate(_DASHES)),
         ]
         self._steps = [(name, step) for name, is_on, step in steps if is_on]
-        self._keeps_ascii = not config.entities
+        self._keeps_ascii = not config.entities and not config.quotes  # ` is an apostrophe
 
     def __call__(self, text: str) -> str:
         """The text as a model gets it."""

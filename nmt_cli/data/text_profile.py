@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nmt_cli.data.apostrophes import ApostropheCounts, loaded_counts
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.final_marks import without_full_stop
 from nmt_cli.data.known_words import WordSet
@@ -170,6 +171,9 @@ class TextProfile:
     """Words that the source of the training text has mostly in lines in capitals."""
     paragraph_ends: tuple[str, ...] = ()
     """What ends paragraphs inside so many training pairs that a model may read them together."""
+
+    apostrophes: ApostropheCounts | None = None
+    """Of the source, by their places; None where they were not counted."""
     known_words: WordSet | None = None
     """Of the source side of the training text; None where they are not known, or not needed."""
 
@@ -223,7 +227,7 @@ class TextProfile:
 
     def normalizer(self) -> Normalizer:
         """Brings a text into the form that the run was trained on."""
-        return Normalizer(self.normalization)
+        return Normalizer(self.normalization, knows_all_apostrophes=self.apostrophes is not None)
 
     def typo_corrector(self) -> TypoCorrector | None:
         """Corrects typos in source text; None without `known_words`."""
@@ -258,8 +262,8 @@ class TextProfile:
             "capitals_words": self.capitals_words,
             "paragraph_ends": self.paragraph_ends,
         }
-        if self.source_characters is not None:
-            content["source_characters"] = self.source_characters
+        measured = {"apostrophes": self.apostrophes, "source_characters": self.source_characters}
+        content.update({key: value for key, value in measured.items() if value is not None})
         write_json(folder / PROFILE_FILE, content, indent=1)
 
     @classmethod
@@ -274,6 +278,7 @@ class TextProfile:
             characters = content.get("source_characters")
             if characters is not None and not isinstance(characters, str):
                 raise ValueError("source_characters is no text")
+            apostrophes = content.get("apostrophes")
             return replace(
                 profile,
                 source_words=LearnedWords.load(folder / ABBREVIATIONS_FILES["source"]),
@@ -296,6 +301,7 @@ class TextProfile:
                 list_marks=tuple(map(str, content.get("list_marks", []))),
                 capitals_words=tuple(map(str, content.get("capitals_words", []))),
                 paragraph_ends=tuple(map(str, content.get("paragraph_ends", []))),
+                apostrophes=None if apostrophes is None else loaded_counts(apostrophes),
             )
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             raise damaged_file(path, error) from error

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import islice, pairwise
 from operator import ge
 
+from nmt_cli.data.apostrophes import UsualApostrophes
 from nmt_cli.data.final_marks import COLONS, UNSPACED_COLONS
 from nmt_cli.data.list_marks import list_marks_end
 from nmt_cli.data.normalization import Normalizer
@@ -44,6 +45,7 @@ class Protector:
         self.placeholders = SPAN_PLACEHOLDERS if self.is_on and profile.has_placeholders else ()
         self._patterns = [re.compile(pattern) for pattern in config.keep_patterns]
         self._unseen = None if profile.source_characters is None else UnseenCharacters(profile.source_characters)
+        self._with_usual_apostrophes = UsualApostrophes(profile.apostrophes, profile.source_characters or "")
         self._normalizer, self._clean = normalizer, normalizer.clean
         self._language, self._target_language = profile.source_language, profile.target_language
         self._kinds = StringKinds(self._patterns, self._target_language)
@@ -65,15 +67,18 @@ class Protector:
         return [sentence[start:end] for start, end in pairwise([0, *cuts, len(sentence)])]
 
     def mask(self, line: str) -> tuple[str, tuple[str, ...]]:
-        """The line with a SPAN_MARK in place of each span but emoji and signs, or a BREAK_MARK, and the spans."""
+        """The line with a SPAN_MARK in place of each span but emoji and signs, or a BREAK_MARK, and the spans; with
+        apostrophes as the training text had them."""
         if not self.is_on:
             return line, ()
         spans = find_spans(line, self._patterns, self._language)
         if self._unseen is not None:
             first = list_marks_end(line, known_marks=self._list_marks)
-            unseen = [*self._unseen.words(line, self._clean), *self._unseen.entities(line)]
+            read = self._with_usual_apostrophes(line)
+            unseen = [*self._unseen.words(read, self._clean), *self._unseen.entities(line)]
             spans += [span for span in unseen if span[0] >= first]
-        return mask(line, merge_overlapping(spans)) if spans else (line, ())
+        masked, masked_spans = mask(line, merge_overlapping(spans))
+        return self._with_usual_apostrophes(masked), masked_spans
 
     def assign(self, pieces: list[Piece], spans: Sequence[str], *, is_source: bool = True) -> list[Piece]:
         """The pieces of a masked line, those that are copied unmasked, the others with their spans.

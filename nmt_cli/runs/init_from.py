@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.config import Section
+from nmt_cli.data.apostrophes import add_counts
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet, unknown_share
 from nmt_cli.data.language_codes import base_code
 from nmt_cli.data.language_tags import split_tag
-from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.text_profile import TextProfile, UnknownShares, rarely_exceeded, union_of_characters
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
@@ -154,6 +154,7 @@ def training_profile(corpus: CorpusConfig, data: PreparedData, base_folder: RunF
         list_marks=tuple(sorted({*profile.list_marks, *base.list_marks})),
         capitals_words=tuple(sorted({*profile.capitals_words, *base.capitals_words})),
         paragraph_ends=tuple(sorted({*profile.paragraph_ends, *base.paragraph_ends})),
+        apostrophes=None if profile.apostrophes is None else add_counts(profile.apostrophes, base.apostrophes or {}),
     )
 
 
@@ -162,7 +163,7 @@ def _unknown_shares(profile: TextProfile, data: PreparedData, words: WordSet | N
     split = data.split("dev")
     if words is None or split is None or profile.unknown.words is None:
         return profile.unknown
-    normalize = Normalizer(profile.normalization)
+    normalize = profile.normalizer()
     untagged = (split_tag(normalize(line.strip()), profile.language_tags)[1] for line in split.sources)
     shares = [unknown_share(line, [words]) for line in untagged]
     return profile.unknown._replace(words=rarely_exceeded(shares))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nmt_cli.data import normalization
 from nmt_cli.data.normalization import LEGACY, NormalizationConfig, Normalizer
+from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.errors import UserError
 
 PLAIN = "Tomorrow the old man buys a bicycle."
@@ -80,6 +81,12 @@ def test_options_change_what_is_part_of_the_text() -> None:
     assert Normalizer(every)("Ｔｏ ﬁnd „it“ ‘so’ – M&auml;rz&nbsp;&#8212; a‑b") == "To find \"it\" 'so' – März – a-b"
     assert Normalizer(NormalizationConfig(unicode="none"))("u\u0308") == "u\u0308"
     assert Normalizer(NormalizationConfig(entities=True))("a &lt; b") == "a < b"
+    quotes = NormalizationConfig(quotes=True)
+    assert Normalizer(quotes)("soʼo, soʻo, so`o, so´o, soꞌo, so’o") == "so'o, so'o, so'o, so'o, so'o, so'o"
+    assert Normalizer(quotes)("`so`") == "'so'"  # ASCII, too
+    before = TextProfile(normalization=quotes).normalizer()
+    assert before("soʼo, so`o, so’o") == "soʼo, so`o, so'o"
+    assert TextProfile(normalization=quotes, apostrophes={}).normalizer()("soʼo") == "so'o"
     one_line = Normalizer(NormalizationConfig(entities=True, whitespace=False))
     assert one_line("a&#10;b&#13;c") == "a b c"
 

@@ -37,6 +37,7 @@ PROFILE = TextProfile(
     list_marks=("-", "0."),
     capitals_words=("WARNING",),
     paragraph_ends=("<br>", r"\n"),
+    apostrophes={"inside": {"'": 3, "’": 1}, "start": {}, "end": {}},
 )
 
 
@@ -84,6 +85,7 @@ def test_a_folder_of_before_has_what_its_recipe_says(tmp_path: Path) -> None:
         ("text.json", b'{"source_sentences": [], "source_tokens": {}}', "damaged: not what was written"),
         ("text.json", b'{"source_sentences": {}, "source_tokens": {"0.5": null}}', "damaged: not what was written"),
         ("text.json", b'{"source_characters": 5}', "damaged: source_characters is no text"),
+        ("text.json", b'{"source_sentences": {}, "source_tokens": {}, "apostrophes": {"inside": 1}}', "damaged: not"),
         ("abbreviations.source.txt", b"abbreviation \xff\n", "damaged: 'utf-8' codec can't decode byte 0xff"),
         ("abbreviations.target.txt", None, "damaged: No such file or directory"),
         ("truecase.source.txt", b"\xff\n", "damaged: 'utf-8' codec can't decode byte 0xff"),

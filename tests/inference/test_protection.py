@@ -737,3 +737,27 @@ def test_paragraphs_are_apart_with_a_prefix(tokenizer: TextTokenizer) -> None:
     (translation,) = translator.translate([TWO_PARAGRAPHS], [r"Er liest.\nEin"])
     assert translation.text.startswith(r"Er liest.\nEin") and translation.text.count(r"\n") == 1
     assert isinstance(translator.engine, Rewriting) and translator.engine.read == ["Two dogs do."]
+
+
+@pytest.mark.parametrize(
+    "line, read",
+    [
+        ("The manʼs dogs don´t `do' 5'", ["The man’s dogs don’t `do' 5'"]),
+        ("See https://example.org/don't_1 and man's `don't` {don't}", ["See and man’s"]),  # what must not change
+        ("The д'man reads", ["The reads"]),  # nor a word with other unseen letters
+    ],
+)
+def test_an_apostrophe_is_read_as_the_one_that_training_has_there(
+    line: str, read: list[str], tokenizer: TextTokenizer
+) -> None:
+    profile = replace(PROFILE, source_characters=CHARACTERS + "’`{}", apostrophes={"inside": {"’": 20}})
+    opened = echo(tokenizer, profile)
+    (plan,) = opened.planner.plan([line])
+    assert [unit.read_text for unit in plan.units if unit.given is None] == read
+    assert opened.planner.translated_texts("The manʼs dogs") == ["The man’s dogs"]  # whose words are looked up
+
+
+def test_a_run_that_counted_no_apostrophes_knows_its_only_one(tokenizer: TextTokenizer) -> None:
+    for characters, read in (("amns", "manʼs"), ("amns’", "man’s"), (None, "manʼs")):
+        planner = echo(tokenizer, replace(PROFILE, source_characters=characters)).planner
+        assert planner.protector.mask("manʼs")[0].replace(SPAN_MARK, "manʼs") == read

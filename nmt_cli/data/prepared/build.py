@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nmt_cli.data import SIDES
+from nmt_cli.data.apostrophes import count_apostrophes
 from nmt_cli.data.augmentation import AugmentConfig
 from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, CleanText, draw_held_out, read_written_lines, source_keys
 from nmt_cli.data.cleaning import NOT_UTF8, PAIR_MARK, CorpusCleaner, make_pair_filter, measure_corpus
@@ -332,6 +333,7 @@ class _Preparation:
             learn_list_marks(zip(source_sample(), sample("target"), strict=True)),
             learn_capitals_words(source_sample(), corpus.source),
             learn_paragraph_ends(zip(source_sample(), sample("target"), strict=True)),
+            count_apostrophes(source_sample()),
         )
         profile.save(self.folder)
         self.profile.save(self.folder)
