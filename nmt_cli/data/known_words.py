@@ -13,12 +13,13 @@ from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 
+from nmt_cli.data.apostrophes import PUNCTUATION_APOSTROPHES
 from nmt_cli.errors import DataError, error_reason
 from nmt_cli.fs import read_text
 
 MAX_FILE_BYTES = 1 << 20
 MAX_REMEMBERED_TOKENS = 200_000  # tokens whose words were reported; a full cache is cleared
-WORD_JOINERS = "'’׳״·‐‑\u00ad\u200c\u200d-"  # between letters they are inside a word
+WORD_JOINERS = f"{PUNCTUATION_APOSTROPHES}״·‐‑\u00ad\u200c\u200d-"  # between letters they are inside a word
 SPACELESS_SCRIPTS = re.compile(
     r"\b(CJK|IDEOGRAPH\w*|HIRAGANA|KATAKANA|BOPOMOFO|NUSHU|TANGUT|YI|THAI|LAO|KHMER|MYANMAR|TIBETAN"
     r"|JAVANESE|BALINESE|TAI)\b"

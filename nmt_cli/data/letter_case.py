@@ -11,15 +11,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from nmt_cli.data.apostrophes import APOSTROPHES, LETTER_APOSTROPHES
 from nmt_cli.data.final_marks import FINAL_MARKS
 from nmt_cli.data.language_codes import base_code
 from nmt_cli.fs import atomic_write_text, damaged_file
 
 LetterCase = Literal["upper", "title", "lower"]
 
-MARKS = "\u0300-\u036f\u0483-\u0487\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f"  # on letters of scripts with case
+MARKS = (  # on letters of scripts with case: Latin, Greek, Cyrillic, Coptic, Glagolitic and Adlam
+    "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u2cef-\u2cf1\u2de0-\u2dff\ua66f-\ua672\ua674-\ua67d\ua69e"
+    "\ua69f\ufe20-\ufe2f\U0001e000-\U0001e02a\U0001e08f\U0001e944-\U0001e94a"
+)
 LETTERS = rf"[^\W\d_](?:[^\W\d_]++|[{MARKS}])*+"
-WORD = re.compile(rf"{LETTERS}(?:['’-]{LETTERS})*")
+WORD = re.compile(rf"{LETTERS}(?:[{APOSTROPHES}-]{LETTERS})*")
 MAX_FORMS = 30_000  # most frequent words whose form is kept
 MIN_FORM_COUNT = 3  # a rarer word may be part of a headline
 MAX_OTHER_SHARE = 0.1  # of the letters of a text in capitals: those of 'iPHONE', and letters without case
@@ -33,7 +37,7 @@ _LITERAL = re.compile(r"[@/\\{}<>=%$_~]|\w\.\w")  # in what is no word: addresse
 _OPENING = r"[\"'“„”‘‚«»‹›(\[¿¡]*"
 _START = re.compile(rf"{_OPENING}[^\W\d_]")
 _NO_LITERAL = re.compile(  # and/or, e.g.
-    rf"{_OPENING}(?:{LETTERS}(?:['’/-]{LETTERS})*|(?:[^\W\d_]{{1,2}}\.){{2,}})[\"'“”‘’«»‹›)\].,;:!?…]*"
+    rf"{_OPENING}(?:{LETTERS}(?:[{APOSTROPHES}/-]{LETTERS})*|(?:[^\W\d_]{{1,2}}\.){{2,}})[\"'“”‘’«»‹›)\].,;:!?…]*"
 )
 _JOINED = re.compile(r"\w[./]\w")
 _INNER_PERIOD = re.compile(r"\w\.\w")
@@ -58,9 +62,20 @@ def capitalize_words(text: str) -> str:
     """A capital at the beginning of every word; addresses, placeholders and abbreviations stay as they are."""
 
     def capitalize(token: str) -> str:
-        return token if _INNER_PERIOD.search(token) else WORD.sub(lambda word: word[0][0].upper() + word[0][1:], token)
+        return token if _INNER_PERIOD.search(token) else WORD.sub(lambda word: capitalize_word(word[0]), token)
 
     return map_tokens(text, capitalize)
+
+
+def capitalize_word(word: str) -> str:
+    """A word with a capital at its beginning, or behind the okina there."""
+    first = _okina_length(word)
+    return word[:first] + word[first].upper() + word[first + 1 :]
+
+
+def _okina_length(word: str) -> int:
+    """How many letters without case, such as the okina of ʻāina, stand before the one that may be a capital."""
+    return min(len(word) - 1, len(word) - len(word.lstrip(LETTER_APOSTROPHES)))
 
 
 def capitalize_start(text: str, language: str | None = None) -> str:
@@ -68,7 +83,7 @@ def capitalize_start(text: str, language: str | None = None) -> str:
     word = _first_word(text)
     if word is None:
         return text
-    position = word.start()
+    position = word.start() + _okina_length(word[0])
     letters = "ij" if base_code(language) in _IJ_LANGUAGES and text.startswith("ij", position) else text[position]
     # not `_upper` for all: it takes the tonos from a Greek letter
     capital = _upper(letters, language) if letters in ("i", "ij") else letters.title()
@@ -85,7 +100,8 @@ def _first_word(text: str) -> re.Match[str] | None:
 
 def _has_slip(word: str) -> bool:
     """Whether a word has several capitals before small letters, or behind a first small one; not as 'McDonald'."""
-    return _SLIP.fullmatch("".join("A" if letter.isupper() else "a" for letter in word)) is not None
+    letters = word[_okina_length(word) :]
+    return _SLIP.fullmatch("".join("A" if letter.isupper() else "a" for letter in letters)) is not None
 
 
 def is_upper(text: str) -> bool:
@@ -222,7 +238,7 @@ class Truecaser:
         def usual_form(match: re.Match[str]) -> str:
             word = match[0]
             form = self.forms.get(word.lower()) if _has_slip(word) else None
-            return word if form is None else form[0].upper() + form[1:] if match.start() == 0 else form
+            return word if form is None else capitalize_word(form) if match.start() == 0 else form
 
         return WORD.sub(usual_form, text)
 
@@ -231,15 +247,16 @@ class Truecaser:
         match = _first_word(text)
         if match is None:
             return text
-        word, position = match[0], match.start()
+        word = match[0]
+        position, letters = match.start() + _okina_length(word), word[_okina_length(word) :]
         lower = _lower(word, language)
         is_letter = len(word) == 1 and (lower, base_code(language)) != ("i", "en")
         if not self.forms.get(lower, lower if is_letter else word).islower():
             return text
-        capitals = 2 if base_code(language) in _IJ_LANGUAGES and word.startswith("IJ") else 1
+        capitals = 2 if base_code(language) in _IJ_LANGUAGES and letters.startswith("IJ") else 1
         end = position + capitals
-        is_name = word[capitals:] != word[capitals:].lower()
-        return text if is_name else text[:position] + _lower(word[:capitals], language) + text[end:]
+        is_name = letters[capitals:] != letters[capitals:].lower()
+        return text if is_name else text[:position] + _lower(letters[:capitals], language) + text[end:]
 
     def shares(self, lines: Iterable[str]) -> CaseShares:
         """How many lines of a text are written otherwise than usual."""

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
 from nmt_cli.data.final_marks import CLOSERS, FINAL_MARK
-from nmt_cli.data.letter_case import MARKS, WORD
+from nmt_cli.data.letter_case import MARKS, WORD, capitalize_word
 
 FINAL_PUNCTUATION = re.compile(rf"{FINAL_MARK}+(?=[{CLOSERS}]*\s*\Z)")
 # In canonical decomposition: marks on Latin and Greek letters, and those of stress and ё; й and ї are letters.
@@ -67,7 +67,7 @@ def insert_address(text: str, rng: random.Random) -> str:
 
 KINDS: dict[str, Perturb] = {
     "upper": lambda text, _: text.upper(),
-    "title": lambda text, _: WORD.sub(lambda match: match[0][0].upper() + match[0][1:], text),
+    "title": lambda text, _: WORD.sub(lambda match: capitalize_word(match[0]), text),
     "lower": lambda text, _: text.lower(),
     "no-stop": lambda text, _: FINAL_PUNCTUATION.sub("", text) or text,
     "typos": add_typos,

@@ -5,13 +5,15 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
+from nmt_cli.data.apostrophes import APOSTROPHES
 from nmt_cli.data.known_words import WordSet
-from nmt_cli.data.letter_case import LETTERS, map_tokens
+from nmt_cli.data.letter_case import LETTERS, MARKS, map_tokens
 
 REMEMBERED_WORDS = 1 << 14  # a few hundred words are looked at for each that is not known
 MIN_LETTERS = 3  # of a word that is corrected
 MIN_LETTERS_TO_CHANGE = 4  # of shorter words, too many others are near: letters are swapped only
-_BESIDE = r"[\w'’\xad\u200b-\u200d-]"  # a part of a word is no word, nor is one with a hyphen that is not seen
+# a part of a word is no word, nor is one with a hyphen that is not seen, nor the name of an entity
+_BESIDE = rf"[\w{APOSTROPHES}{MARKS}&#\xad\u200b-\u200d-]"
 _WORD = re.compile(rf"(?<!{_BESIDE}){LETTERS}(?!{_BESIDE})")
 
 

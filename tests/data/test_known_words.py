@@ -33,6 +33,8 @@ def unknown_in(line: str, text: str = TEXT) -> list[str]:
         ("nai\u0308ve NAÏVE", []),
         ("the frobnicate, old quux (Frobnicate)!", ["frobnicate", "quux"]),
         ("l’homme l'ordinateur blue blue-green the-old", ["l'ordinateur", "blue-green"]),
+        ("l‘homme l`ordinateur l´homme l´hiver ‘naïve’", ["l`ordinateur", "l´hiver"]),
+        ("ʻāina", ["ʻāina"]),
         ("'quux' -quux-- books--quux’s", ["quux", "quux’s"]),
         ("1995 3.14 ½ IV2 x", ["IV", "x"]),
         ("", []),

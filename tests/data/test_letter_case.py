@@ -6,6 +6,7 @@ from unittest.mock import Mock
 import pytest
 
 from nmt_cli.data import letter_case
+from nmt_cli.data.apostrophes import APOSTROPHES
 from nmt_cli.data.letter_case import (
     CaseShares,
     Truecaser,
@@ -171,6 +172,24 @@ def test_forms_are_kept_in_a_file(tmp_path: Path) -> None:
 
 def test_a_mark_is_no_end_of_a_word() -> None:
     assert capitalize_words("ṣùgbọ́n ó wà") == "Ṣùgbọ́n Ó Wà"
+    assert capitalize_words("𞤬𞤢𞥄𞤪𞤭 𞤲𞤢𞥄𞤺𞤫") == "𞤊𞤢𞥄𞤪𞤭 𞤐𞤢𞥄𞤺𞤫"
+
+
+@pytest.mark.parametrize("mark", APOSTROPHES)
+def test_an_apostrophe_is_no_end_of_a_word(mark: str) -> None:
+    word = f"hawai{mark}i"
+    assert capitalize_words(f"{word} nui") == f"Hawai{mark}i Nui"
+    assert Truecaser.learn([f"Aloha {word}"] * 3).forms == {word.lower(): word}
+
+
+def test_an_okina_before_a_word_has_no_capital() -> None:
+    assert capitalize_words("ka ʻāina ʻo") == "Ka ʻĀina ʻO"
+    assert capitalize_start("ʻāina nui") == "ʻĀina nui" and capitalize_start("ʻ a") == "ʻ a"
+    forms = Truecaser({"ʻāina": "ʻāina", "nui": "nui", "ʻanakē": "ʻAnakē", "ʻumi": "ʻumi", "ka": "ka"})
+    assert forms.case_of("ʻāina nui") == "lower" and forms.case_of("ʻĀina nui") is None
+    assert forms.lower_start("ʻĀina nui") == "ʻāina nui" and forms.lower_start("ʻAnakē nui") == "ʻAnakē nui"
+    assert forms.usual_case("KA ʻĀINA, ʻANAKĒ") == "Ka ʻāina, ʻAnakē"
+    assert forms.without_slips("ʻUMi ʻĀINa") == "ʻUmi ʻāina"
 
 
 def test_every_word_of_a_title_has_a_capital() -> None:

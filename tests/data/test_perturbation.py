@@ -24,6 +24,11 @@ def test_letters_and_stops_change_as_named(kind: str) -> None:
     assert list(perturb_lines([LINE], kind)) == [EXPECTED[kind]]
 
 
+def test_a_title_has_capitals_at_the_beginning_of_words_alone() -> None:
+    line = "hawai‘i ha`awina mba´e ʻāina 𞤬𞤢𞥄𞤪𞤭"
+    assert list(perturb_lines([line], "title")) == ["Hawai‘i Ha`awina Mba´e ʻĀina 𞤊𞤢𞥄𞤪𞤭"]
+
+
 def test_a_stop_before_a_closing_quotation_mark_goes_too() -> None:
     assert list(perturb_lines(['He said: "Go!"', "So?!", "U.S.", "Dr. No", "「好。」", "?"], "no-stop")) == [
         'He said: "Go"', "So", "U.S", "Dr. No", "「好」", "?",

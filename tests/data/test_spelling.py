@@ -21,6 +21,8 @@ def test_marks_belong_to_their_letters_and_no_part_of_a_word_is_corrected() -> N
     for text in ("orílẹ̀", "lọpọ̀", "ver\xadständlich", "ori\u0301le\u0323\u0300"):
         assert correct(text) == text
     assert correct("orlẹ̀ verständlich") == "orílẹ̀ verstündlich"
+    adlam = TypoCorrector({"𞤺𞤫𞤪": "𞤺𞤫𞤪"}, WordSet())
+    assert adlam("𞤫𞤺𞤪 𞤲𞤢\U0001e944𞤫𞤺𞤪") == "𞤺𞤫𞤪 𞤲𞤢\U0001e944𞤫𞤺𞤪"
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,8 @@ def test_a_slip_is_read_as_the_most_frequent_word_that_was_meant(typed: str, rea
         "mouse letters letted housed",  # another beginning; what may be an inflection
         "Hosue HOSUE iHosue",  # a name, an abbreviation
         "hosue's well-hosue hosue1",  # parts of words
+        "&hosue; hosue&chilren; &#hosue; a&hosue",  # or of an entity
+        "‘hosue hosue‘s so`hosue ´hosue hosueʻa hosueꞌs",
         "hosue@example.org http://hosue.org/hosue {hosue} /hosue/hosue",
         "thr tbe",  # too short
     ],
