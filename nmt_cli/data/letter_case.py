@@ -7,7 +7,7 @@ The usual form of a word is the one that the training text has most often inside
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -31,7 +31,7 @@ MIN_SINGLE_WORD = 5  # letters; a shorter word alone in capitals is rather an ac
 MIN_TITLE_WORDS = 4
 MAX_SMALL_LETTERS = 4  # of a word that may be without a capital inside a title: of, in, with
 MIN_RAISED_WORDS = 3  # that a title with such words has
-MIN_CAPITALS_COUNT = 10  # lines in capitals teach nothing of a rarer word
+MIN_CAPITALS_COUNT = 10  # sentences in capitals teach nothing of a rarer word
 _TOKEN = re.compile(r"\S+")
 _LITERAL = re.compile(r"[@/\\{}<>=%$_~]|\w\.\w")  # in what is no word: addresses, placeholders, paths
 _OPENING = r"[\"'“„”‘‚«»‹›(\[¿¡]*"
@@ -116,15 +116,21 @@ def is_upper(text: str) -> bool:
     return sum(len(word) > 1 for word in words) > 1 or len(letters) >= MIN_SINGLE_WORD
 
 
-def learn_capitals_words(lines: Iterable[str], language: str | None = None) -> tuple[str, ...]:
-    """The words, in capitals, that a text has more often in lines in capitals than in others; sorted."""
+def learn_capitals_words(
+    lines: Iterable[str], split: Callable[[str], Sequence[str]], language: str | None = None
+) -> tuple[str, ...]:
+    """The words, in capitals, that a text has more often in sentences in capitals than in others; sorted.
+
+    `split` gives the sentences of a line.
+    """
     in_capitals: Counter[str] = Counter()
     elsewhere: Counter[str] = Counter()
     for line in lines:
-        if is_upper(line):
-            in_capitals.update(_words(line))
-        else:
-            elsewhere.update(_lower(word, language) for word in _words(line))
+        for sentence in [line] if is_upper(line) else split(line):
+            if is_upper(sentence):
+                in_capitals.update(_words(sentence))
+            else:
+                elsewhere.update(_lower(word, language) for word in _words(sentence))
     return tuple(
         sorted(
             word

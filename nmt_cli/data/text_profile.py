@@ -168,10 +168,9 @@ class TextProfile:
     list_marks: tuple[str, ...] = ()
     """Kinds of marks of a list that training pairs begin with: they are translated with what follows them."""
     capitals_words: tuple[str, ...] = ()
-    """Words that the source of the training text has mostly in lines in capitals."""
+    """Words that the source of the training text has mostly in sentences in capitals."""
     paragraph_ends: tuple[str, ...] = ()
     """What ends paragraphs inside so many training pairs that a model may read them together."""
-
     apostrophes: ApostropheCounts | None = None
     """Of the source, by their places; None where they were not counted."""
     known_words: WordSet | None = None

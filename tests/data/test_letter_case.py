@@ -17,6 +17,7 @@ from nmt_cli.data.letter_case import (
     share_of_words,
     upper_case,
 )
+from nmt_cli.data.sentences.splitter import SentenceSplitter
 from nmt_cli.errors import DataError
 
 LINES = [
@@ -213,11 +214,20 @@ def test_a_slip_of_the_shift_key_is_mended_in_words_that_are_known(text: str, me
     assert Truecaser().without_slips(text) == text
 
 
-def test_words_of_lines_in_capitals_are_those_that_other_lines_hardly_have() -> None:
+def test_words_of_sentences_in_capitals_are_those_that_others_hardly_have() -> None:
+    def learned(lines: list[str], language: str | None = None) -> tuple[str, ...]:
+        return learn_capitals_words(lines, SentenceSplitter(language).split, language)
+
     warnings = ["WARNING: STOP THE DOG."] * 10
-    assert learn_capitals_words([*warnings, *["The NATO dog stops."] * 10]) == ("STOP", "WARNING")
-    assert learn_capitals_words([*warnings, *["The dog: stop."] * 9]) == ("DOG", "STOP", "THE", "WARNING")
-    assert learn_capitals_words(warnings[:9]) == ()  # too few to learn from
-    assert learn_capitals_words([*["DIKKAT IRAK"] * 10, *["ırak"] * 10], "tr") == ("DIKKAT",)
+    assert learned([*warnings, *["The NATO dog stops."] * 10]) == ("STOP", "WARNING")
+    assert learned([*warnings, *["The dog: stop."] * 9]) == ("DOG", "STOP", "THE", "WARNING")
+    assert learned(warnings[:9]) == ()  # too few to learn from
+    assert learned([*["DIKKAT IRAK"] * 10, *["ırak"] * 10], "tr") == ("DIKKAT",)
+    inside = ["The NATO dog. WARNING: STOP THE DOG. The dog stops."] * 10  # in lines that are not
+    assert learned([*warnings, *inside]) == ("STOP", "WARNING") == learned(inside)
+    assert learned(["STOP! SEE THE DOG."] * 10) == ("DOG", "SEE", "STOP", "THE")  # a word alone may be an acronym
+
+
+def test_the_share_of_words_that_are_known_in_capitals() -> None:
     assert share_of_words("WARNING: STOP IT {NOW} NOW", {"STOP"}) == 0.25
     assert share_of_words("123", {"STOP"}) == 0

@@ -310,6 +310,7 @@ class _Preparation:
             return map(self._untagged, chain.from_iterable(decoded))
 
         source_words, target_words = learn_words(source_sample()), learn_words(sample("target"))
+        source_splitter = SentenceSplitter(corpus.source, source_words)
         truecaser = Truecaser.learn(source_sample(), corpus.source)
         stops_after_words, stops_after_marks = added_stops(zip(source_sample(), sample("target"), strict=True))
         profile = TextProfile(
@@ -318,7 +319,7 @@ class _Preparation:
             corpus.normalization,
             source_words,
             target_words,
-            LineLengths.measure(trained_sample(), store.lengths(), SentenceSplitter(corpus.source, source_words)),
+            LineLengths.measure(trained_sample(), store.lengths(), source_splitter),
             truecaser,
             truecaser.shares(trained_sample()),
             "".join(sorted(self.characters)),
@@ -331,7 +332,7 @@ class _Preparation:
             self.tags,
             tagged_share(sample("source"), self.tags),
             learn_list_marks(zip(source_sample(), sample("target"), strict=True)),
-            learn_capitals_words(source_sample(), corpus.source),
+            learn_capitals_words(source_sample(), source_splitter.split, corpus.source),
             learn_paragraph_ends(zip(source_sample(), sample("target"), strict=True)),
             count_apostrophes(source_sample()),
         )
