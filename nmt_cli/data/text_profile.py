@@ -173,6 +173,8 @@ class TextProfile:
     """What ends paragraphs inside so many training pairs that a model may read them together."""
     apostrophes: ApostropheCounts | None = None
     """Of the source, by their places; None where they were not counted."""
+    entities: tuple[str, ...] | None = None
+    """HTML entities that the source of the training text has; None where that is not known."""
     known_words: WordSet | None = None
     """Of the source side of the training text; None where they are not known, or not needed."""
 
@@ -261,7 +263,11 @@ class TextProfile:
             "capitals_words": self.capitals_words,
             "paragraph_ends": self.paragraph_ends,
         }
-        measured = {"apostrophes": self.apostrophes, "source_characters": self.source_characters}
+        measured = {
+            "apostrophes": self.apostrophes,
+            "entities": self.entities,
+            "source_characters": self.source_characters,
+        }
         content.update({key: value for key, value in measured.items() if value is not None})
         write_json(folder / PROFILE_FILE, content, indent=1)
 
@@ -277,7 +283,7 @@ class TextProfile:
             characters = content.get("source_characters")
             if characters is not None and not isinstance(characters, str):
                 raise ValueError("source_characters is no text")
-            apostrophes = content.get("apostrophes")
+            apostrophes, entities = content.get("apostrophes"), content.get("entities")
             return replace(
                 profile,
                 source_words=LearnedWords.load(folder / ABBREVIATIONS_FILES["source"]),
@@ -301,6 +307,7 @@ class TextProfile:
                 capitals_words=tuple(map(str, content.get("capitals_words", []))),
                 paragraph_ends=tuple(map(str, content.get("paragraph_ends", []))),
                 apostrophes=None if apostrophes is None else loaded_counts(apostrophes),
+                entities=None if entities is None else tuple(map(str, entities)),
             )
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             raise damaged_file(path, error) from error

@@ -2,7 +2,9 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from html.entities import html5
 from itertools import groupby
 
 from nmt_cli.data.final_marks import CLOSERS, FINAL_MARKS, FULL_STOPS, OWN_MARKS, TYPED_STOP, UNSPACED_MARKS
@@ -19,14 +21,22 @@ _SIGNS = frozenset("#%&*@§¶†‡‰‱※")  # punctuation to Unicode, but no
 _LANGUAGES_OWN = frozenset("¿¡")  # what other languages do not write at all
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]\w{1,20});", re.IGNORECASE)
 _FULL_STOP = re.compile(rf"(?<![{FINAL_MARKS}])(?:[{''.join(FULL_STOPS)}]|{TYPED_STOP})(?=[{CLOSERS}]*(?:\s|\Z))")
+MIN_ENTITY_COUNT = 3  # in the training text
 _UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
+
+
+def learn_entities(lines: Iterable[str]) -> tuple[str, ...]:
+    """The HTML entities that a text has so often that a model knows them, sorted."""
+    counts = Counter(entity for line in lines if "&" in line for entity in _ENTITY.findall(line))
+    return tuple(sorted(entity for entity, count in counts.items() if count >= MIN_ENTITY_COUNT))
 
 
 class UnseenCharacters:
     """Finds them; a letter counts as seen if its capital or small form was."""
 
-    def __init__(self, seen: Iterable[str]) -> None:
-        self._seen = set(seen)
+    def __init__(self, seen: Iterable[str], known_entities: Collection[str] | None = None) -> None:
+        """`known_entities` are those that the training text had; None where that is not known."""
+        self._seen, self._known_entities = set(seen), known_entities
         self._seen.update(character.lower() for character in tuple(self._seen))
         self._full_stops = [stop for stop in FULL_STOPS if stop in self._seen]
         self._categories: dict[str, str] = {}  # of characters that were looked at
@@ -77,11 +87,18 @@ class UnseenCharacters:
         script = next((script_of(character) for character in reversed(text) if character.isalpha()), "")
         return max(self._full_stops, key=lambda stop: script_of(stop) == script, default="")
 
-    def entities(self, line: str) -> list[Span]:
-        """Where HTML entities are, if the training text never had an &."""
-        if "&" not in line or not self.lacks("&"):
+    def entities(self, line: str, normalize: Callable[[str], str]) -> list[Span]:
+        """Where HTML entities are that the training text hardly had, if `normalize` leaves them; all if it never had an
+        &."""
+        if "&" not in line:
             return []
-        return [match.span() for match in _ENTITY.finditer(line)]
+        has_none = self.lacks("&")
+        return [m.span() for m in _ENTITY.finditer(line) if has_none or self._is_unknown_entity(m[0], normalize)]
+
+    def _is_unknown_entity(self, entity: str, normalize: Callable[[str], str]) -> bool:
+        if self._known_entities is None or entity in self._known_entities or normalize(entity) != entity:
+            return False
+        return entity[1] == "#" or entity[1:] in html5
 
     def knows(self, text: str) -> bool:
         """Whether the training text had every letter, digit, mark and symbol of a text."""

@@ -44,8 +44,9 @@ class Protector:
         self.is_on = config.keep == "auto"
         self.placeholders = SPAN_PLACEHOLDERS if self.is_on and profile.has_placeholders else ()
         self._patterns = [re.compile(pattern) for pattern in config.keep_patterns]
-        self._unseen = None if profile.source_characters is None else UnseenCharacters(profile.source_characters)
-        self._with_usual_apostrophes = UsualApostrophes(profile.apostrophes, profile.source_characters or "")
+        characters = profile.source_characters
+        self._unseen = None if characters is None else UnseenCharacters(characters, profile.entities)
+        self._with_usual_apostrophes = UsualApostrophes(profile.apostrophes, characters or "")
         self._normalizer, self._clean = normalizer, normalizer.clean
         self._language, self._target_language = profile.source_language, profile.target_language
         self._kinds = StringKinds(self._patterns, self._target_language)
@@ -75,7 +76,7 @@ class Protector:
         if self._unseen is not None:
             first = list_marks_end(line, known_marks=self._list_marks)
             read = self._with_usual_apostrophes(line)
-            unseen = [*self._unseen.words(read, self._clean), *self._unseen.entities(line)]
+            unseen = [*self._unseen.words(read, self._clean), *self._unseen.entities(line, self._clean)]
             spans += [span for span in unseen if span[0] >= first]
         masked, masked_spans = mask(line, merge_overlapping(spans))
         return self._with_usual_apostrophes(masked), masked_spans

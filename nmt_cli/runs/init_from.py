@@ -140,6 +140,7 @@ def training_profile(corpus: CorpusConfig, data: PreparedData, base_folder: RunF
     if base_folder is None:
         return profile
     base = TextProfile.load(base_folder.path, corpus)
+    known_entities = tuple(sorted({*(profile.entities or ()), *(base.entities or ())}))
     return replace(
         profile,
         unknown=_unknown_shares(profile, data, training_words(data, base_folder)),
@@ -154,6 +155,7 @@ def training_profile(corpus: CorpusConfig, data: PreparedData, base_folder: RunF
         list_marks=tuple(sorted({*profile.list_marks, *base.list_marks})),
         capitals_words=tuple(sorted({*profile.capitals_words, *base.capitals_words})),
         paragraph_ends=tuple(sorted({*profile.paragraph_ends, *base.paragraph_ends})),
+        entities=None if None in (profile.entities, base.entities) else known_entities,
         apostrophes=None if profile.apostrophes is None else add_counts(profile.apostrophes, base.apostrophes or {}),
     )
 

@@ -154,6 +154,7 @@ def test_a_run_learns_the_same_of_its_text_with_and_without_tags(tmp_path: Path)
         "capitals_words",
         "paragraph_ends",
         "apostrophes",
+        "entities",
     ):
         assert getattr(profiles[0], name) == getattr(profiles[1], name), name
     assert (profiles[0].capitals_words, profiles[0].list_marks) == (("STOP",), ("-",))

@@ -1,6 +1,7 @@
 """What holds nothing to translate, or must not change inside a line, is told from what does."""
 
 import functools
+import html
 import re
 import sys
 import unicodedata
@@ -12,7 +13,7 @@ from nmt_cli.data import protected_spans
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.placeholders import PlaceholderMaker
 from nmt_cli.data.protected_spans import find_spans, has_nothing_to_translate
-from nmt_cli.data.unseen_characters import UnseenCharacters
+from nmt_cli.data.unseen_characters import UnseenCharacters, learn_entities
 from nmt_cli.vocabulary import SPAN_PLACEHOLDERS
 
 COPIED = [
@@ -175,10 +176,21 @@ def test_words_with_unseen_characters(line: str, words: list[str]) -> None:
     assert sorted(line[start:end] for start, end in unseen.words(line, nfc)) == sorted(words)
     assert unseen.signs("a → 5 € 😀 — “b”") == [(2, 3), (6, 7), (10, 11), (12, 13), (14, 15)]
     assert unseen.signs("a:b don’t ¿b, b. b…") == [(18, 19)]  # inside a word; of another language; seen
-    assert unseen.entities("b &amp; &#39;b & b;") == [(2, 7), (8, 13)]
-    assert not UnseenCharacters("&").entities("b &amp; b")
+    assert unseen.entities("b &amp; &#39;b & b;", nfc) == [(2, 7), (8, 13)]
+    assert not UnseenCharacters("&").entities("b &amp; b", nfc)  # of a run that learned no entities
     assert unseen.signs("a+§ b/~\ue000") == [(1, 2), (2, 3), (5, 6), (6, 7), (7, 8)]
     assert not unseen.words("a❤️ab 👍🏽", nfc)
+
+
+def test_entities_that_training_hardly_had_are_found_where_it_had_other_ampersands() -> None:
+    known = learn_entities(["&File &amp; b", "a &amp;&amp; &lt; b", "&lt;", "&company; &company; &company;"])
+    assert known == ("&amp;", "&company;")
+    assert learn_entities([]) == ()
+    line, keep, decode = "black&white; &amp; &lt;b&#62; &File; &eacute;", str, html.unescape
+    for entities, found in ((known, ["&lt;", "&#62;", "&eacute;"]), ((), ["&amp;", "&lt;", "&#62;", "&eacute;"])):
+        spans = UnseenCharacters("&", entities).entities(line, keep)
+        assert [line[start:end] for start, end in spans] == found
+    assert UnseenCharacters("&", ()).entities(line, decode) == []  # the model is given what they stand for
 
 
 def test_placeholders_are_made_by_seed_where_both_sides_have_the_same() -> None:

@@ -38,6 +38,7 @@ PROFILE = TextProfile(
     capitals_words=("WARNING",),
     paragraph_ends=("<br>", r"\n"),
     apostrophes={"inside": {"'": 3, "’": 1}, "start": {}, "end": {}},
+    entities=("&amp;",),
 )
 
 

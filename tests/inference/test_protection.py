@@ -757,6 +757,14 @@ def test_an_apostrophe_is_read_as_the_one_that_training_has_there(
     assert opened.planner.translated_texts("The manʼs dogs") == ["The man’s dogs"]  # whose words are looked up
 
 
+def test_an_entity_comes_out_of_a_run_that_knows_accelerators(tokenizer: TextTokenizer) -> None:
+    profile = replace(PROFILE, source_characters=CHARACTERS + "&", entities=("&lt;",))
+    line = "The old man &amp; &File reads &lt; 5 &quot;dogs&quot;"
+    assert echo(tokenizer, profile).planner.protector.mask(line)[1] == ("&amp;", "&quot;", "&quot;")
+    assert echo(tokenizer, profile).translate([line])[0].text == line
+    assert echo(tokenizer, replace(profile, entities=None)).planner.protector.mask(line)[1] == ()
+
+
 def test_a_run_that_counted_no_apostrophes_knows_its_only_one(tokenizer: TextTokenizer) -> None:
     for characters, read in (("amns", "manʼs"), ("amns’", "man’s"), (None, "manʼs")):
         planner = echo(tokenizer, replace(PROFILE, source_characters=characters)).planner

@@ -150,19 +150,18 @@ def test_a_run_knows_what_lines_of_either_text_begin_with_or_have_in_capitals(at
     assert getattr(profile, attribute) == ("CAUTION", "STOP", "WARNING")
 
 
-def test_a_run_knows_the_apostrophes_of_both_texts(base: Path) -> None:
+def test_a_run_knows_the_apostrophes_and_entities_of_both_texts(base: Path) -> None:
     recipe = tuned(base.parent)
     data = prepare_recipe(recipe, QUIET).data
     for folder, counts in ((data.folder, {"inside": {"’": 3}}), (base, {"inside": {"'": 2, "’": 1}})):
-        replace(TextProfile.load(folder, recipe.corpus), apostrophes=counts).save(folder)
+        entities = tuple(f"&{letter};" for letter in counts["inside"])
+        replace(TextProfile.load(folder, recipe.corpus), apostrophes=counts, entities=entities).save(folder)
     profile = training_profile(recipe.corpus, data, RunFolder(base))
     assert profile.apostrophes == {"inside": {"'": 2, "’": 4}, "start": {}, "end": {}}
-    replace(TextProfile.load(base, recipe.corpus), apostrophes=None).save(base)
-    assert training_profile(recipe.corpus, data, RunFolder(base)).apostrophes == {
-        "inside": {"’": 3},
-        "start": {},
-        "end": {},
-    }
+    assert profile.entities == ("&';", "&’;")
+    replace(TextProfile.load(base, recipe.corpus), apostrophes=None, entities=None).save(base)
+    profile = training_profile(recipe.corpus, data, RunFolder(base))
+    assert (profile.apostrophes, profile.entities) == ({"inside": {"’": 3}, "start": {}, "end": {}}, None)
 
 
 def test_weights_are_begun_with_in_full_precision(base: Path) -> None:

@@ -44,6 +44,7 @@ from nmt_cli.data.tokenization.encoding import EncodedBlock, make_pair_encoder, 
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig, batched
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.data.tokenization.training import train_tokenizer
+from nmt_cli.data.unseen_characters import learn_entities
 from nmt_cli.errors import DataError
 from nmt_cli.fs import atomic_folder, sha256_of_file, write_json
 from nmt_cli.reporting import Reporter
@@ -335,6 +336,7 @@ class _Preparation:
             learn_capitals_words(source_sample(), source_splitter.split, corpus.source),
             learn_paragraph_ends(zip(source_sample(), sample("target"), strict=True)),
             count_apostrophes(source_sample()),
+            learn_entities(source_sample()),
         )
         profile.save(self.folder)
         self.profile.save(self.folder)
