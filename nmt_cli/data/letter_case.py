@@ -160,36 +160,49 @@ class CaseShares(NamedTuple):
 class Truecaser:
     """The usual form of the words of a language; without any form, words are in lower case and no text is titled."""
 
-    def __init__(self, forms: Mapping[str, str] | None = None) -> None:
-        """`forms` are the usual forms of words by their lower case."""
+    def __init__(self, forms: Mapping[str, str] | None = None, *, has_capitals: bool | None = None) -> None:
+        """`forms` are the usual forms of words by their lower case.
+
+        A model of text without capitals gets none. Whether a text `has_capitals` is seen from the forms where it is not
+        known (None).
+        """
         self.forms = dict(forms or {})
-        # A model of text without capitals gets none.
-        self._has_capitals = not self.forms or any(not form.islower() for form in self.forms.values())
+        if has_capitals is None:
+            has_capitals = not self.forms or any(not form.islower() for form in self.forms.values())
+        self.has_capitals = has_capitals
 
     @classmethod
     def learn(cls, lines: Iterable[str], language: str | None = None) -> "Truecaser":
-        """The usual forms in a text: the first words of sentences and lines in capitals say nothing."""
-        form_counts = Counter[str]()
+        """The usual forms in a text: of first words of sentences only the capitals are counted, lines in capitals say
+        nothing."""
+        form_counts, first_words = Counter[str](), Counter[str]()
         for line in lines:
             if is_upper(line):
                 continue
             starts = {match.end() - 1 for match in _SENTENCE_START.finditer(line)}
-            form_counts.update([match[0] for match in WORD.finditer(line) if match.start() not in starts])
+            words = list(WORD.finditer(line))
+            form_counts.update([match[0] for match in words if match.start() not in starts])
+            first_words.update([match[0] for match in words if match.start() in starts])
         counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for form, count in form_counts.items():
             counts[_lower(form, language)][form] = count
+        capitals_at_start = 0  # less the small letters
+        for word, count in first_words.items():
+            first = word[_okina_length(word)]
+            capitals_at_start += count * (first.isupper() - first.islower())
         frequent = sorted(counts.items(), key=lambda entry: (-entry[1].total(), entry[0]))[:MAX_FORMS]
-        return cls(
-            {
-                word: max(forms.items(), key=lambda entry: (entry[1], entry[0]))[0]
-                for word, forms in frequent
-                if forms.total() >= MIN_FORM_COUNT
-            }
-        )
+        usual_forms = {
+            word: max(forms.items(), key=lambda entry: (entry[1], entry[0]))[0]
+            for word, forms in frequent
+            if forms.total() >= MIN_FORM_COUNT
+        }
+        return cls(usual_forms, has_capitals=capitals_at_start > 0 or cls(usual_forms).has_capitals)
 
     def union(self, other: "Truecaser") -> "Truecaser":
         """Both, with the forms of this one where they differ."""
-        return Truecaser({**self.forms, **{word: form for word, form in other.forms.items() if word not in self.forms}})
+        forms = {**self.forms, **{word: form for word, form in other.forms.items() if word not in self.forms}}
+        has_capitals = [truecaser.has_capitals for truecaser in (self, other) if truecaser.forms]
+        return Truecaser(forms, has_capitals=any(has_capitals) if has_capitals else None)
 
     def lacks(self, word: str, language: str | None = None) -> bool:
         """Whether a word is not among those whose form is known, if any are."""
@@ -201,7 +214,7 @@ class Truecaser:
             return "upper"
         if self._is_title(text):
             return "title"
-        return "lower" if self._has_capitals and (word := _first_word(text)) and word[0].islower() else None
+        return "lower" if self.has_capitals and (word := _first_word(text)) and word[0].islower() else None
 
     def _is_title(self, text: str) -> bool:
         """Whether every word has a capital, one at least that is usually written without: names alone are no title.
@@ -233,7 +246,7 @@ class Truecaser:
             return self.forms.get(word, match[0] if is_joined else word)
 
         text = map_tokens(text, lambda token: WORD.sub(usual_form, token))
-        return capitalize_start(text, language) if self._has_capitals else text
+        return capitalize_start(text, language) if self.has_capitals else text
 
     def without_slips(self, text: str) -> str:
         """A text in which a known word that was typed with a slip of the shift key (TOmorrow, tOMORROW) is written as
@@ -275,7 +288,7 @@ class Truecaser:
         atomic_write_text(path, "".join(f"{form}\n" for form in self.forms.values()))
 
     @classmethod
-    def load(cls, path: Path, language: str | None = None) -> "Truecaser":
+    def load(cls, path: Path, language: str | None = None, *, has_capitals: bool | None = None) -> "Truecaser":
         """What `save` wrote; without forms where there is no such file, DataError where it is damaged."""
         if not path.is_file():
             return cls()
@@ -283,7 +296,7 @@ class Truecaser:
             forms = path.read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise damaged_file(path, error) from error
-        return cls({_lower(form, language): form for form in forms if form})
+        return cls({_lower(form, language): form for form in forms if form}, has_capitals=has_capitals)
 
 
 def _words(text: str) -> Iterator[str]:

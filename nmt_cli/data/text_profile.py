@@ -252,6 +252,7 @@ class TextProfile:
             "source_sentences": {str(count): lines for count, lines in self.lengths.sentences.items()},
             "source_tokens": {str(share): tokens for share, tokens in self.lengths.tokens.items()},
             "source_case": self.source_case._asdict(),
+            "has_capitals": {"source": self.truecaser.has_capitals, "target": self.target_truecaser.has_capitals},
             "placeholder_pairs": self.placeholder_pairs,
             "unknown_in_dev": self.unknown._asdict(),
             "added_stops": self.added_stops,
@@ -279,6 +280,11 @@ class TextProfile:
         if not path.is_file():
             return profile
         content = read_json(path, hint=DAMAGE_HINT)
+
+        def load_truecaser(side: str, language: str) -> Truecaser:
+            is_known = content.get("has_capitals", {}).get(side)
+            return Truecaser.load(folder / TRUECASE_FILES[side], language, has_capitals=is_known)
+
         try:
             characters = content.get("source_characters")
             if characters is not None and not isinstance(characters, str):
@@ -292,8 +298,8 @@ class TextProfile:
                     {int(count): int(lines) for count, lines in content["source_sentences"].items()},
                     {float(share): int(tokens) for share, tokens in content["source_tokens"].items()},
                 ),
-                truecaser=Truecaser.load(folder / TRUECASE_FILES["source"], corpus.source),
-                target_truecaser=Truecaser.load(folder / TRUECASE_FILES["target"], corpus.target),
+                truecaser=load_truecaser("source", corpus.source),
+                target_truecaser=load_truecaser("target", corpus.target),
                 source_case=CaseShares(**{key: float(share) for key, share in content.get("source_case", {}).items()}),
                 source_characters=characters,
                 placeholder_pairs=int(content.get("placeholder_pairs", 0)),

@@ -154,6 +154,35 @@ def test_headlines_and_first_words_do_not_teach() -> None:
     assert Truecaser.learn([*LINES * 3, *["THE MAN SAW ANNA"] * 50]).forms == TRUECASER.forms
 
 
+@pytest.mark.parametrize(
+    ("lines", "capitals"),
+    [
+        (["The dog sees a cat."], True),  # a phrase book has none elsewhere
+        (["the dog sees a cat."], False),
+        (["the dog sees a cat."] * 2 + ["The dog sees a cat."], False),  # what others wrote
+        (["the dog sees Paris."], True),
+        (["THE DOG", "the dog sees a cat."], False),
+        (["“ʻO ka nui o ka ʻāina.”"], True),
+        (["Ke ʻai nei. Ke ʻai nei."], True),
+        (["the dog. The dog."], False),
+    ],
+)
+def test_a_text_has_capitals_if_most_sentences_begin_with_one(lines: list[str], capitals: bool, tmp_path: Path) -> None:
+    learned = Truecaser.learn(lines * 3)
+    path = tmp_path / "truecase.txt"
+    learned.save(path)
+    for truecaser in (
+        learned,
+        Truecaser.load(path, has_capitals=learned.has_capitals),
+        learned.union(Truecaser({"a": "a"})),
+    ):
+        assert truecaser.has_capitals is capitals
+        assert (truecaser.case_of("the cat sees a dog") == "lower") is capitals
+        assert truecaser.usual_case("THE CAT").startswith("T") is capitals
+    assert learned.union(Truecaser({"anna": "Anna"})).has_capitals
+    assert Truecaser().union(learned).has_capitals is capitals
+
+
 def test_shares_of_a_text() -> None:
     lines = ["THE OLD MAN", "The Old Man And The Dog", "The old man.", "A dog."]
     assert TRUECASER.shares(lines) == CaseShares(0.25, 0.25, 0.0)

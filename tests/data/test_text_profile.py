@@ -1,5 +1,6 @@
 """What a run knows of its text: measured, saved, loaded, and copied wherever a run is."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,21 @@ def test_what_is_saved_is_loaded_again(tmp_path: Path) -> None:
     assert replace(loaded, truecaser=PROFILE.truecaser, target_truecaser=PROFILE.target_truecaser) == PROFILE
     assert loaded.source_splitter().split("A abr. Bee. Dana.") == ["A abr. Bee. ", "Dana."]
     assert loaded.target_splitter().language == "de"
+
+
+def test_whether_a_text_has_capitals_is_saved(tmp_path: Path) -> None:
+    phrases, small = Truecaser({"dog": "dog"}, has_capitals=True), Truecaser({"hund": "hund"})
+    for source, target in ((phrases, small), (small, phrases)):
+        replace(PROFILE, truecaser=source, target_truecaser=target).save(tmp_path)
+        loaded = TextProfile.load(tmp_path, CORPUS)
+        assert loaded.truecaser.has_capitals is source.has_capitals
+        assert loaded.target_truecaser.has_capitals is target.has_capitals
+    path = tmp_path / "text.json"
+    content = json.loads(path.read_text())
+    del content["has_capitals"]  # as in runs of before
+    path.write_text(json.dumps(content))
+    loaded = TextProfile.load(tmp_path, CORPUS)
+    assert not loaded.truecaser.has_capitals and not loaded.target_truecaser.has_capitals
 
 
 def test_a_folder_of_before_has_what_its_recipe_says(tmp_path: Path) -> None:
