@@ -45,6 +45,7 @@ _SLIP = re.compile("AA+a+|aAA+")
 _SENTENCE_START = re.compile(rf"(?:\A|[{FINAL_MARKS}]\s+){_OPENING}[^\W\d_]")
 _TITLED_LANGUAGES = ("en", "eng")
 _DOTTED_I_LANGUAGES = ("tr", "az", "tur", "aze", "azj", "crh", "gag", "zza", "diq", "kiu")  # that have ı, too
+_CAPITALS_ALONE = frozenset(map(chr, range(0x13A0, 0x13F6)))  # Cherokee, hardly ever written with its small letters
 _IJ_LANGUAGES = ("nl", "nld", "dut")  # IJ is one letter
 
 
@@ -104,14 +105,22 @@ def _has_slip(word: str) -> bool:
     return _SLIP.fullmatch("".join("A" if letter.isupper() else "a" for letter in letters)) is not None
 
 
+def _is_capital(letter: str) -> bool:
+    """Whether a letter is one of two forms, and the greater of them."""
+    return letter.isupper() and letter not in _CAPITALS_ALONE
+
+
 def is_upper(text: str) -> bool:
     """Whether a text is written in capitals: two words, or one that is too long for an acronym."""
     if sum(map(str.isupper, text)) < 4:
         return False  # at once, for most texts
     words = list(_words(text))
     letters = "".join(words)
-    other_count = sum(letter.islower() or unicodedata.category(letter) == "Lo" for letter in letters)
-    if not any(map(str.isupper, letters)) or other_count > MAX_OTHER_SHARE * len(letters):
+    capital_count = sum(map(_is_capital, letters))
+    other_count = sum(
+        letter.islower() or unicodedata.category(letter) == "Lo" or letter in _CAPITALS_ALONE for letter in letters
+    )
+    if not capital_count or other_count > MAX_OTHER_SHARE * len(letters):
         return False
     return sum(len(word) > 1 for word in words) > 1 or len(letters) >= MIN_SINGLE_WORD
 
@@ -189,14 +198,17 @@ class Truecaser:
         capitals_at_start = 0  # less the small letters
         for word, count in first_words.items():
             first = word[_okina_length(word)]
-            capitals_at_start += count * (first.isupper() - first.islower())
+            capitals_at_start += count * (_is_capital(first) - first.islower())
         frequent = sorted(counts.items(), key=lambda entry: (-entry[1].total(), entry[0]))[:MAX_FORMS]
         usual_forms = {
             word: max(forms.items(), key=lambda entry: (entry[1], entry[0]))[0]
             for word, forms in frequent
             if forms.total() >= MIN_FORM_COUNT
         }
-        return cls(usual_forms, has_capitals=capitals_at_start > 0 or cls(usual_forms).has_capitals)
+        has_capitals = capitals_at_start >= 0 or any(
+            _is_capital(letter) for form in usual_forms.values() for letter in form
+        )
+        return cls(usual_forms, has_capitals=has_capitals)
 
     def union(self, other: "Truecaser") -> "Truecaser":
         """Both, with the forms of this one where they differ."""
@@ -327,4 +339,6 @@ def _upper(text: str, language: str | None) -> str:
 def _lower(text: str, language: str | None) -> str:
     if base_code(language) in _DOTTED_I_LANGUAGES:
         text = text.replace("I", "ı").replace("İ", "i")
-    return text.lower()
+    if _CAPITALS_ALONE.isdisjoint(text):
+        return text.lower()
+    return "".join(letter if letter in _CAPITALS_ALONE else letter.lower() for letter in text)

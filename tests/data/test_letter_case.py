@@ -49,6 +49,9 @@ TRUECASER = Truecaser.learn(LINES * 3)
         ("그는 NASA와 UNESCO에서 일한다.", False),
         ("הוא עובד ב-NASA וב-UNESCO", False),
         ("THE FAMOUS CITY OF 北京 WELCOMES ITS VISITORS", True),
+        ("ᎠᏂᎩᏚᏩᎩ ᎤᏂᏁᎦ", False),  # which has no small letters
+        ("ᎠᏂᎩᏚᏩᎩ ᎤᏂᏁᎦ NASA", False),
+        ("THE FAMOUS CITY OF ᏓᎵᏆ WELCOMES ITS VISITORS", True),
         ("HAWAIʻI OʻAHU", True),
         ("AC/DC", False),
         ("U.S.A. GDP", False),
@@ -131,6 +134,14 @@ def test_turkish_names_are_known_by_their_letters(tmp_path: Path) -> None:
         assert truecaser.lower_start("İstanbul", "tr") == "İstanbul" and truecaser.lower_start("İlk", "tr") == "ilk"
 
 
+def test_cherokee_has_no_small_letters() -> None:
+    learned = Truecaser.learn(["ᎠᏂᎩᏚᏩᎩ ᎤᏂᏁᎦ ᎠᎴ the dog"] * 3)
+    assert learned.forms == {"ᎤᏂᏁᎦ": "ᎤᏂᏁᎦ", "ᎠᎴ": "ᎠᎴ", "the": "the", "dog": "dog"}
+    assert learned.usual_case("THE ᏓᎵᏆ ᎠᎴ DOG") == "The ᏓᎵᏆ ᎠᎴ dog"
+    assert learned.lower_start("ᏓᎵᏆ dog") == "ᏓᎵᏆ dog"
+    assert learned.shares(["ᎠᏂᎩᏚᏩᎩ ᎤᏂᏁᎦ", "the dog"]).upper == 0
+
+
 def test_a_single_letter_is_no_name() -> None:
     assert TRUECASER.lower_start("S Profil", "de") == "s Profil" and TRUECASER.lower_start("Ss", "de") == "Ss"
     assert TRUECASER.lower_start("I see", "en") == "I see"
@@ -164,7 +175,9 @@ def test_headlines_and_first_words_do_not_teach() -> None:
         (["THE DOG", "the dog sees a cat."], False),
         (["“ʻO ka nui o ka ʻāina.”"], True),
         (["Ke ʻai nei. Ke ʻai nei."], True),
-        (["the dog. The dog."], False),
+        (["我 喜欢 读书。"], True),  # nothing says that it has not
+        (["the dog. The dog. the dog."], False),
+        (["ᎠᎴ ᏓᎵᏆ", "the dog sees ᏓᎵᏆ", "the dog"], False),
     ],
 )
 def test_a_text_has_capitals_if_most_sentences_begin_with_one(lines: list[str], capitals: bool, tmp_path: Path) -> None:
