@@ -54,6 +54,17 @@ def test_what_may_be_meant_so_stays(text: str) -> None:
     assert CORRECT(text) == text
 
 
+def test_a_known_word_with_a_regular_ending_stays() -> None:
+    def correct(text: str, noun_count: int) -> str:
+        nouns = [f"noun{letter}" for letter in "abcdefghijkl"[:noun_count]]
+        forms = [*nouns, *(f"{noun}s" for noun in nouns), "shops", "stop", "pass", "passes"]
+        return TypoCorrector({form: form for form in forms}, WordSet(forms))(text)
+
+    assert correct("stops", 12) == "stops"
+    assert correct("stops", 9) == "shops"  # as many words may have an ending by chance
+    assert correct("sthops passs", 12) == "shops pass"  # no word, and a letter that was doubled
+
+
 def test_each_correction_is_told() -> None:
     told: list[tuple[str, str]] = []
     assert CORRECT("hosue, chilren!  wiht", lambda *pair: told.append(pair)) == "house, children!  with"
