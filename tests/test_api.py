@@ -104,7 +104,7 @@ def test_errors_have_no_words_of_the_command_line(recipe: Path, tiny_run: Path) 
     aligned = message(UserError, lambda: nmt_cli.load_run(tiny_run, engine="ctranslate2", alignments=True))
     assert aligned == "engine ctranslate2: alignments need engine torch"
     unknown = message(UserError, lambda: nmt_cli.load_run(tiny_run, engine="other"))
-    assert unknown.startswith("engine other: there are ") and "ctranslate2" in unknown
+    assert unknown.startswith("engine other: use one of ") and "ctranslate2" in unknown
     assert message(RunError, lambda: nmt_cli.train(recipe, tiny_run)) == f"{tiny_run} exists"
 
 

@@ -49,7 +49,7 @@ def test_what_resuming_with_other_processes_means_is_said(
     listener, restored = Listener(), []
     trainer: Any = SimpleNamespace(
         resume=restored.append,
-        state=SimpleNamespace(batches_per_update=batches, update=30, stop_reason=None),
+        state=SimpleNamespace(batches_per_update=batches, update=30, stop_reason=None, computed_in=None),
         config=SimpleNamespace(gradient_accumulation=1, updates=4000),
     )
     checkpoint, _ = RunFolder(tiny_run).checkpoints.last()
