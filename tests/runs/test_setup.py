@@ -50,6 +50,7 @@ def test_what_resuming_with_other_processes_means_is_said(
     trainer: Any = SimpleNamespace(
         resume=restored.append,
         state=SimpleNamespace(batches_per_update=batches, update=30, stop_reason=None, computed_in=None),
+        computes_in="fp32 on CPU, 2 threads",
         config=SimpleNamespace(gradient_accumulation=1, updates=4000),
     )
     checkpoint, _ = RunFolder(tiny_run).checkpoints.last()
