@@ -52,6 +52,7 @@ def take_pictures(url: str, with_runs: bool) -> None:
 
 
 def _picture(page: Any, name: str) -> None:
+    page.wait_for_load_state("networkidle")  # else what is still asked for would be cut off
     height = page.evaluate("document.querySelector('main').getBoundingClientRect().bottom + 16")
     page.screenshot(path=DOCS / f"{name}.png", full_page=True, clip={"x": 0, "y": 0, "width": 1040, "height": height})
 
