@@ -207,6 +207,7 @@ def test_alignments_of_several_candidates_need_json(nmt: Call, tiny_run: Path) -
     assert err == "nmt: --alignments: with n_best above 1 only in --jsonl\n"
 
 
+@pytest.mark.slow
 def test_a_file_named_with_a_dash_is_not_standard_input_and_says_what_is(
     nmt: Call, tiny_run: Path, tmp_path: Path
 ) -> None:

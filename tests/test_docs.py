@@ -224,6 +224,7 @@ def test_the_keys_that_may_change_on_resume_are_those_of_the_docs() -> None:
     assert tuple(re.findall("`(.*?)`", sentence)) == CHANGEABLE_ON_RESUME
 
 
+@pytest.mark.slow
 @pytest.mark.precision
 def test_the_commands_that_rerank_an_n_best_list_choose_by_the_other_model(
     tiny_run: Path, tmp_path: Path, environment: dict[str, str]

@@ -124,6 +124,7 @@ def test_the_speed_is_operations_by_seconds(monkeypatch: pytest.MonkeyPatch) -> 
     assert next(costs) == 3.0  # 7 s are over
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="not Linux")
 def test_malloc_is_that_of_the_c_library_or_of_what_is_preloaded(tmp_path: Path) -> None:
     assert "libc" in machine.allocator_name() or "LD_PRELOAD" in os.environ

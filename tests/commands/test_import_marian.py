@@ -138,6 +138,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(VARIANTS))
 def test_both_cut_score_and_translate_alike(tmp_path: Path, name: str) -> None:
     folder = opus_folder(tmp_path / "hub", **VARIANTS[name])

@@ -199,6 +199,7 @@ def test_a_resumed_run_computes_in_the_precision_that_was_measured_at_its_start(
     assert json.loads((toy / "other/result.json").read_text())["precision"] == "fp32"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "before, now, differs",
     [

@@ -32,6 +32,7 @@ def run(body: str) -> "subprocess.CompletedProcess[str]":
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_stuck_process_ends_with_a_message_and_its_stack() -> None:
     done = run("time.sleep(50)")
     assert done.returncode == 1 and done.stdout == ""
@@ -41,6 +42,7 @@ def test_a_stuck_process_ends_with_a_message_and_its_stack() -> None:
     assert "in deep_in_thought" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_process_that_holds_pythons_lock_ends_with_its_stack_too() -> None:
     done = run("ctypes.PyDLL(None).sleep(20)")
     assert done.returncode == 1 and done.stdout == ""

@@ -226,6 +226,7 @@ def test_separate_vocabularies_keep_their_own_ids(tokenizer: TextTokenizer, tmp_
         assert len(theirs.source_tokens) == tokenizer.vocab_size != len(theirs.target_tokens)
 
 
+@pytest.mark.slow
 def test_pieces_of_any_characters_are_kept_apart(tmp_path: Path) -> None:
     """Spaces, tabs, quotes, backslashes, U+2028 and text that spells a special token."""
     lines = [' "a\\b"', "\t\tx", "a\u2028b", " </s> <unk>", "  two  spaces", "\\n \x85 \x00"] * 9

@@ -60,6 +60,7 @@ def test_runs_are_overlaid_and_named(runs: int, tmp_path: Path, monkeypatch: pyt
     assert svg_size(tmp_path / "a.svg")[0] > 600
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runs", [2, 4])
 def test_equal_runs_are_all_seen(runs: int, tmp_path: Path) -> None:
     history = course(tmp_path / "a")

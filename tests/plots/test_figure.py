@@ -18,6 +18,7 @@ def picture(path: Path, text: str = "a") -> None:
         save_figure(figure, path, title="test")
 
 
+@pytest.mark.slow
 def test_the_ending_decides_the_format(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     picture(tmp_path / "a.SVG")

@@ -43,6 +43,7 @@ def test_auto_compiles_on_a_gpu_only() -> None:
     assert should_compile("on", cpu) and not should_compile("off", gpu)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMPILED)
 def test_the_gradient_is_the_same_and_a_new_shape_needs_no_new_graph(name: str) -> None:
     torch._dynamo.reset()

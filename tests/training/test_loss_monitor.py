@@ -200,6 +200,7 @@ def test_a_run_that_diverged_and_was_stopped_goes_on_bit_for_bit(
     assert [name for name in odd if not name.startswith("files:")] == []
 
 
+@pytest.mark.slow
 def test_an_extended_run_that_diverges_goes_back_to_where_it_had_ended(
     toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

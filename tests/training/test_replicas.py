@@ -243,6 +243,7 @@ def test_auto_measures_batches_as_they_are_shared(toy: Path, monkeypatch: pytest
     assert made == [2, 1] and not any(thread.name.startswith("replica") for thread in threading.enumerate())
 
 
+@pytest.mark.slow
 def test_a_resumed_training_with_replicas_is_the_same(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "replica_count", lambda *_: 2)
     train(toy_recipe(toy / "text"), toy / "straight", QUIET)

@@ -218,6 +218,7 @@ def test_an_ensemble_tells_what_no_member_knows(nmt: Call, tiny_run: Path, knowi
     assert unknown_of(out) == [None] * 5  # what one was trained on is not known
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
 def test_who_types_is_told_behind_the_translation(knowing_run: Path) -> None:
     ours, theirs = os.openpty()
