@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
-from functools import cache
+from functools import lru_cache
 
 from nmt_cli.data.protected_spans import EMAIL, PARAGRAPH_END, URL, Span, find_spans
 from nmt_cli.inference.masks import as_word, unmask
@@ -68,7 +68,7 @@ def likeness(string: str, other: str) -> float:
     return SequenceMatcher(None, other, string, autojunk=False).ratio()
 
 
-@cache
+@lru_cache(maxsize=1024)  # every line may have other strings
 def written_pattern(masked: str, parts: tuple[str, ...]) -> re.Pattern[str]:
     """Matches a span, given as what stands beside its parts and as these, with any quotation marks and brackets in
     place of its own; no part of a word."""

@@ -14,6 +14,7 @@ from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig, 
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Hypothesis, TokenIds
+from nmt_cli.inference import written_spans
 from nmt_cli.inference.hidden_spans import HiddenSpans
 from nmt_cli.inference.masks import mask_known
 from nmt_cli.inference.output import WordProbability
@@ -769,3 +770,9 @@ def test_a_run_that_counted_no_apostrophes_knows_its_only_one(tokenizer: TextTok
     for characters, read in (("amns", "manʼs"), ("amns’", "man’s"), (None, "manʼs")):
         planner = echo(tokenizer, replace(PROFILE, source_characters=characters)).planner
         assert planner.protector.mask("manʼs")[0].replace(SPAN_MARK, "manʼs") == read
+
+
+def test_patterns_of_strings_are_kept_of_the_last_lines_only() -> None:
+    for number in range(1500):
+        assert written_spans.written_pattern(f'"{SPAN_MARK}"', (f"%{number}$s",)).search(f"„%{number}$s“")
+    assert written_spans.written_pattern.cache_info().currsize <= 1024
